@@ -1,0 +1,195 @@
+//! The rotation rules: what a presented refresh token means, and what is answered.
+//!
+//! A refresh token names a session and a generation. Requests overlap and answers arrive late, so a client may honestly
+//! present the generation before the current one for a while. The rules tell that apart from a stolen token:
+//!
+//! | presented | age of the last rotation | decision |
+//! | --- | --- | --- |
+//! | current | past the grace | [`Rotate`](Decision::Rotate) |
+//! | current | within it | [`Keep`](Decision::Keep) |
+//! | confirmed, current unseen | within a third of it | [`Resend`](Decision::Resend) |
+//! | confirmed otherwise | within it | [`Tolerate`](Decision::Tolerate) |
+//! | confirmed, current unseen | past it | [`Recover`](Decision::Recover), or [`Stolen`](Decision::Stolen) if strict |
+//! | confirmed, current seen | past it | [`Stolen`](Decision::Stolen) |
+//! | any other earlier one | any | [`Stolen`](Decision::Stolen) |
+//! | a later one | any | [`Heal`](Decision::Heal) |
+//!
+//! The three zones of the grace are one bound: a request or a response may be under way for a third of it. A successor is
+//! handed out in the first third, has arrived by the end of the second, and the last request that still carries its
+//! predecessor has arrived by the end of the third. Only then may the next rotation, or a fork, happen.
+//!
+//! ```
+//! use std::time::Duration;
+//! use auth_tower::Timestamp;
+//! use auth_tower::session::rotation::{Decision, Policy, Reuse, Rotation, decide};
+//!
+//! let policy = Policy { grace: Duration::from_secs(30), reuse: Reuse::Recover };
+//! let now = Timestamp::from_secs(1_000);
+//! let mut session = Rotation::first();
+//!
+//! assert_eq!(decide(&session, 1, now, &policy), Decision::Rotate { confirmed: 1, current: 2 });
+//! session.rotate(1, 2, now);
+//! assert_eq!(decide(&session, 1, now, &policy), Decision::Resend);
+//! session.seen = true;
+//! assert_eq!(decide(&session, 1, now + Duration::from_secs(31), &policy), Decision::Stolen);
+//! ```
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+/// A session's generation counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the whole state of the rules; stores and model checkers build it"
+)]
+pub struct Rotation {
+    /// The newest generation.
+    pub current: u32,
+    /// The generation whose presentation led to `current`; `None` until the first rotation.
+    pub confirmed: Option<u32>,
+    /// When `current` came to be; `None` until the first rotation, which counts as longer ago than any grace.
+    pub rotated_at: Option<Timestamp>,
+    /// Whether `current` was proven to be in the client's hands: it, or an access token issued with it, was presented.
+    pub seen: bool,
+}
+
+impl Rotation {
+    /// The counter of a session that has just begun: generation 1, never rotated.
+    pub const fn first() -> Self {
+        Self {
+            current: 1,
+            confirmed: None,
+            rotated_at: None,
+            seen: false,
+        }
+    }
+
+    /// Makes `current` the newest generation, led to by `confirmed`, unseen as yet.
+    pub fn rotate(&mut self, confirmed: u32, current: u32, now: Timestamp) {
+        *self = Self {
+            current,
+            confirmed: Some(confirmed),
+            rotated_at: Some(now),
+            seen: false,
+        };
+    }
+
+    /// Whether the last rotation is at most `bound` away from `now`.
+    ///
+    /// The distance is taken both ways, so that a clock that was set back does not hold a session in its grace for
+    /// longer than the grace. A grace of zero holds nothing, not even the same millisecond.
+    pub fn settled_for_at_most(&self, bound: Duration, now: Timestamp) -> bool {
+        self.rotated_at
+            .is_some_and(|at| !bound.is_zero() && now.distance(at) <= bound)
+    }
+}
+
+/// What the application chose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "both fields are the rule's parameters; model checkers build it"
+)]
+pub struct Policy {
+    /// For how long after a rotation its predecessor is tolerated. A third of it is the longest that a request or a
+    /// response may be under way without harm.
+    pub grace: Duration,
+    /// What a predecessor means when its successor was never seen and the grace is over.
+    pub reuse: Reuse,
+}
+
+/// What a predecessor means when its successor was never seen and the grace is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "the rule has these two sides")]
+pub enum Reuse {
+    /// The response with the successor was lost: hand out a new one, and treat the lost one as stolen if it ever shows up.
+    #[default]
+    Recover,
+    /// A theft: the session ends (RFC 9700 §4.14.2, read strictly).
+    Strict,
+}
+
+/// What a presented generation means for a live session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "an answer that a caller ignores would be a hole")]
+pub enum Decision {
+    /// The normal case: a new generation, a new pair.
+    Rotate {
+        /// The generation that becomes `confirmed`.
+        confirmed: u32,
+        /// The generation that becomes `current`.
+        current: u32,
+    },
+    /// A burst, or another tab: a new access token of the current generation and no refresh token. `current` is now seen.
+    Keep,
+    /// A race, or a quick retry: nothing is written; the same successor again, with a new access token.
+    Resend,
+    /// A request that was already under way: answered, but no refresh token leaves, and the access token carries the
+    /// presented generation, so that it proves nothing about the current one.
+    Tolerate,
+    /// A lost response: a new generation beside the one that nobody saw, and a new pair.
+    Recover {
+        /// The generation that stays `confirmed`.
+        confirmed: u32,
+        /// The generation that becomes `current`.
+        current: u32,
+    },
+    /// The store lost an acknowledged write: healed forward with a new pair, and worth an event.
+    Heal {
+        /// The generation that becomes `confirmed`.
+        confirmed: u32,
+        /// The generation that becomes `current`.
+        current: u32,
+    },
+    /// Two parties hold this session: it ends.
+    Stolen,
+}
+
+/// Decides what an authentic token of generation `presented` means for a live session.
+///
+/// Total and pure: every input has an answer, and the answer depends on nothing else.
+pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Policy) -> Decision {
+    let in_grace = session.settled_for_at_most(policy.grace, now);
+    // The counter's end cannot be reached honestly: at one rotation a second it is 136 years away.
+    let successor = |of: u32| of.checked_add(1);
+    let confirmed = session.confirmed == Some(presented);
+
+    if presented > session.current {
+        return match successor(presented) {
+            Some(current) => Decision::Heal {
+                confirmed: presented,
+                current,
+            },
+            None => Decision::Stolen,
+        };
+    }
+    if presented == session.current {
+        return match successor(presented) {
+            _ if in_grace => Decision::Keep,
+            Some(current) => Decision::Rotate {
+                confirmed: presented,
+                current,
+            },
+            None => Decision::Stolen,
+        };
+    }
+    if !confirmed {
+        return Decision::Stolen;
+    }
+    if in_grace {
+        return if !session.seen && session.settled_for_at_most(policy.grace / 3, now) {
+            Decision::Resend
+        } else {
+            Decision::Tolerate
+        };
+    }
+    match (session.seen, policy.reuse, successor(session.current)) {
+        (false, Reuse::Recover, Some(current)) => Decision::Recover {
+            confirmed: presented,
+            current,
+        },
+        _ => Decision::Stolen,
+    }
+}
