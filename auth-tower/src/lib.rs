@@ -1,10 +1,74 @@
-//! Token authentication for any tower service: short-lived JWT access tokens that any service verifies without a lookup,
-//! and long-lived, rotating, revocable refresh tokens in an HttpOnly cookie.
+//! Token authentication for any tower service.
+//!
+//! Short-lived signed **access tokens** (JWT, RFC 9068) that any service verifies without a lookup, and long-lived,
+//! rotating, revocable **refresh tokens** in an HttpOnly cookie that a server can take back at any moment. While a request
+//! with an expired access token and a live refresh cookie is in flight, the pair is exchanged silently.
+//!
+//! This crate is the core, and a [tower layer](layer) around any `http` service. `auth-axum` puts typed extractors and
+//! ready routes on top.
+//!
+//! # Where things are
+//!
+//! * [`Auth`]: what people hold; [`AuthorityBuilder`] has every setting.
+//! * [`KeyRing`]: the keys that sign, verify and authenticate.
+//! * [`Accounts`]: the application's say; [`Passwords`] checks passwords.
+//! * [`session`]: the rules of rotation and the contract of a store.
+//! * [`layer`]: the tower shell.
+//!
+//! # Features
+//!
+//! | feature | what | default |
+//! | --- | --- | --- |
+//! | `memory` | sessions in this process's memory | yes |
+//! | `sqlite` | sessions in an SQLite file | |
+//! | `argon2` | [`Passwords`] | yes |
+//! | `aws-lc-rs` | signatures by AWS-LC | yes |
+//! | `rust-crypto` | signatures in pure Rust; `aws-lc-rs` wins where both are on | |
+//! | `conformance` | the suite that every session store must pass | |
+
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod accounts;
+mod auth;
+mod claims;
 mod clock;
+mod config;
+mod csrf;
+mod engine;
+mod event;
+mod exchange;
+mod handle;
 mod id;
+pub mod layer;
+#[cfg(feature = "argon2")]
+mod passwords;
+mod request;
+mod revocation;
+mod routes;
 pub mod session;
+mod token;
+mod wire;
 
+pub use accounts::{Accounts, AccountsError, AppClaims, Grant, Login, Password};
+pub use auth::{Auth, AuthorityBuilder, Health};
+pub use claims::Claims;
 pub use clock::{Clock, Timestamp};
+pub use config::{AccessTransport, ConfigError, CookieConfig, OnOutage, SameSite};
+pub use event::Event;
+pub use handle::Handle;
 pub use id::{InvalidId, SessionId, Subject, SubjectKey};
+#[cfg(feature = "argon2")]
+pub use passwords::Passwords;
+pub use request::RequestFacts;
+pub use routes::{Endpoint, Reply, RequestBody, Route};
+pub use session::Session;
+#[cfg(feature = "memory")]
+pub use session::store::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use session::store::SqliteStore;
+pub use session::store::StoreError;
+pub use token::{
+    Algorithm, FileProblem, KeyError, KeyRing, KeyRingBuilder, RefreshKey, Registered, SigningKey, VariableProblem,
+    VerifyingKey,
+};
+pub use wire::problem::{Code, Denial, Rendered};

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use super::{Advance, Advanced, Cursor, Endings, Found, Mark, NewSession, Retention, SessionStore, StoreError};
+use super::{Advance, Advanced, AllEnded, Cursor, Endings, Found, Mark, NewSession, Retention, SessionStore, StoreError};
 use crate::id::{SessionId, Subject};
 use crate::session::record::{EndReason, SessionRecord};
 
@@ -16,7 +16,7 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn advance(&self, id: SessionId, step: Advance) -> Boxed<'_, Option<Advanced>>;
     fn mark_seen(&self, marks: Vec<Mark>) -> Boxed<'_, ()>;
     fn end(&self, id: SessionId, reason: EndReason) -> Boxed<'_, Option<Found>>;
-    fn end_all<'a>(&'a self, subject: &'a Subject, keep: Option<SessionId>, reason: EndReason) -> Boxed<'a, u64>;
+    fn end_all<'a>(&'a self, subject: &'a Subject, keep: Option<SessionId>, reason: EndReason) -> Boxed<'a, AllEnded>;
     fn list<'a>(&'a self, subject: &'a Subject, limit: usize) -> Boxed<'a, Vec<SessionRecord>>;
     fn ended_since(&self, cursor: Cursor, wait: Duration) -> Boxed<'_, Endings>;
     fn purge(&self, retention: Retention) -> Boxed<'_, u64>;
@@ -43,7 +43,7 @@ impl<S: SessionStore> ErasedStore for S {
         Box::pin(SessionStore::end(self, id, reason))
     }
 
-    fn end_all<'a>(&'a self, subject: &'a Subject, keep: Option<SessionId>, reason: EndReason) -> Boxed<'a, u64> {
+    fn end_all<'a>(&'a self, subject: &'a Subject, keep: Option<SessionId>, reason: EndReason) -> Boxed<'a, AllEnded> {
         Box::pin(SessionStore::end_all(self, subject, keep, reason))
     }
 

@@ -80,7 +80,7 @@ pub trait SessionStore: Send + Sync + 'static {
     fn end(&self, id: SessionId, reason: EndReason) -> impl Future<Output = Result<Option<Found>, StoreError>> + Send;
 
     /// Ends every live session of a subject, except `keep`, in one round trip and with **one** feed entry, whatever their
-    /// number. Returns how many were live. Sessions created later are not touched.
+    /// number. Sessions created later are not touched.
     ///
     /// Cheap by an epoch: a session belongs to the epoch its subject had when it began, and is live only in that one; the
     /// kept session moves to the new epoch. Records of an earlier epoch read as [`EndReason::AllEnded`].
@@ -89,7 +89,7 @@ pub trait SessionStore: Send + Sync + 'static {
         subject: &Subject,
         keep: Option<SessionId>,
         reason: EndReason,
-    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    ) -> impl Future<Output = Result<AllEnded, StoreError>> + Send;
 
     /// The subject's sessions that are live, oldest first, at most `limit` of them (the newest ones).
     fn list(
@@ -186,6 +186,16 @@ pub struct Advanced {
     pub taken: bool,
     /// The store's time at which that was decided.
     pub now: Timestamp,
+}
+
+/// What [`SessionStore::end_all`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "third-party stores build it")]
+pub struct AllEnded {
+    /// How many sessions were live until then.
+    pub ended: u64,
+    /// When, by the store's clock: the time of the feed's entry.
+    pub at: Timestamp,
 }
 
 /// A generation that a client was seen to hold.

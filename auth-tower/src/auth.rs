@@ -1,0 +1,366 @@
+//! The handle that people hold, and its builder.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::accounts::{Accounts, AppClaims, ErasedAccounts};
+use crate::clock::Clock;
+use crate::config::{AccessTransport, ConfigError, CookieConfig, Listener, OnOutage, Settings, defaults};
+use crate::csrf::Origin;
+use crate::engine::Engine;
+use crate::event::Event;
+use crate::exchange::Flights;
+use crate::handle::Handle;
+use crate::id::{SessionId, Subject};
+use crate::layer::AuthLayer;
+use crate::request::RequestFacts;
+use crate::revocation::marks::{self, Marks};
+use crate::revocation::{Revocations, feed};
+use crate::routes::{Endpoint, Route};
+use crate::session::EndReason;
+use crate::session::rotation::Reuse;
+use crate::session::store::erased::ErasedStore;
+use crate::session::store::{Retention, SessionStore};
+use crate::token::{Issuer, KeyRing, Rules, Verifier, decode_app};
+use crate::wire::problem::{Denial, Rendered};
+
+/// Token authentication for an application whose claims are `C`.
+///
+/// Cheap to clone; every clone shares the keys, the caches and the exchanges under way. **Make one per process**, outside of
+/// anything that a framework runs once per worker.
+///
+/// ```
+/// use auth_tower::{Accounts, AccountsError, Auth, Grant, KeyRing, Login, MemoryStore, Subject};
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Clone, Serialize, Deserialize)] struct User { name: String }
+/// # struct MyAccounts;
+/// # impl Accounts for MyAccounts {
+/// #     type Claims = User;
+/// #     async fn verify(&self, _: &Login) -> Result<Option<Subject>, AccountsError> { Ok(None) }
+/// #     async fn claims(&self, _: &Subject) -> Result<Option<Grant<User>>, AccountsError> { Ok(None) }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("auth-keys.json");
+/// let auth = Auth::<User>::authority(KeyRing::load_or_generate(path)?)
+///     .issuer("https://id.example.com")
+///     .audience("https://api.example.com")
+///     .sessions(MemoryStore::new())
+///     .accounts(MyAccounts)
+///     .build()?;
+/// let layer = auth.layer(); // for any tower service
+///
+/// // A setting that cannot work is refused here, not at the first request.
+/// # let keys = auth.keys().clone();
+/// assert!(Auth::<User>::authority(keys).issuer("https://id.example.com").build().is_err());
+/// # Ok(()) }
+/// ```
+pub struct Auth<C> {
+    engine: Arc<Engine>,
+    claims: PhantomData<fn() -> C>,
+}
+
+impl<C: AppClaims> Auth<C> {
+    /// Begins the settings of an authority: it signs access tokens, keeps sessions, and serves login, refresh and logout.
+    pub fn authority(keys: KeyRing) -> AuthorityBuilder<C> {
+        AuthorityBuilder { keys, settings: Settings::default(), origins: Vec::new(), store: None, accounts: None, claims: PhantomData }
+    }
+
+    /// The tower layer: lazy, so a public route costs next to nothing. See [`AuthLayer::required`] for plain services.
+    pub fn layer(&self) -> AuthLayer<C> {
+        AuthLayer::new(self.clone())
+    }
+}
+
+impl<C> Auth<C> {
+    /// The keys, which may be swapped at run time with [`KeyRing::replace`].
+    pub fn keys(&self) -> &KeyRing {
+        &self.engine.keys
+    }
+
+    /// A handle for one request. Shells call it.
+    pub fn handle(&self, on_outage: OnOutage) -> Handle {
+        Handle::new(self.engine.clone(), on_outage)
+    }
+
+    /// One of the ready routes, for one request. Shells call it.
+    pub fn endpoint(&self, route: Route, facts: &(impl RequestFacts + ?Sized)) -> Endpoint {
+        Endpoint::new(self.engine.clone(), route, facts)
+    }
+
+    /// Ends a session, as an administrator does. Honoured here at once and on every instance within a second. Returns
+    /// whether it was live.
+    ///
+    /// # Errors
+    /// 503 while the store cannot be asked.
+    pub async fn end_session(&self, session: SessionId) -> Result<bool, Denial> {
+        self.engine.end_session(session, EndReason::Administrator).await
+    }
+
+    /// Ends every session of a subject, as after a password change. Returns how many were live.
+    ///
+    /// # Errors
+    /// 503 while the store cannot be asked.
+    pub async fn end_all(&self, subject: &Subject) -> Result<u64, Denial> {
+        self.engine.end_all(subject, None, EndReason::Administrator).await
+    }
+
+    /// How the parts that run by themselves are doing.
+    pub fn health(&self) -> Health {
+        Health { feed_age: self.engine.revocations.feed_age(self.engine.now()) }
+    }
+}
+
+impl<C> Clone for Auth<C> {
+    fn clone(&self) -> Self {
+        Self { engine: self.engine.clone(), claims: PhantomData }
+    }
+}
+
+impl<C> fmt::Debug for Auth<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth").field("engine", &self.engine).finish()
+    }
+}
+
+/// How the parts that run by themselves are doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// How long ago the revocation feed was read to its end; `None` if that is longer than the allowed staleness, so that
+    /// tokens are checked against the store.
+    pub feed_age: Option<Duration>,
+}
+
+/// The settings of an authority. Everything has a safe default but [`issuer`](Self::issuer), [`audience`](Self::audience),
+/// [`sessions`](Self::sessions) and [`accounts`](Self::accounts).
+#[must_use = "settings do nothing until `build` is called"]
+pub struct AuthorityBuilder<C> {
+    keys: KeyRing,
+    settings: Settings,
+    origins: Vec<String>,
+    store: Option<Arc<dyn ErasedStore>>,
+    accounts: Option<Arc<dyn ErasedAccounts>>,
+    claims: PhantomData<fn() -> C>,
+}
+
+impl<C: AppClaims> AuthorityBuilder<C> {
+    /// The `iss` of every token, compared exactly (RFC 7519 §4.1.1). Usually the authority's URL.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.settings.issuer = issuer.into();
+        self
+    }
+
+    /// The `aud` of every token, and what a token must name to be accepted (RFC 7519 §4.1.3). Call it again to accept more;
+    /// tokens are issued for all of them.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.settings.audience.push(audience.into());
+        self
+    }
+
+    /// Where sessions live.
+    pub fn sessions(mut self, store: impl SessionStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Who may sign in, and with what claims.
+    pub fn accounts(mut self, accounts: impl Accounts<Claims = C>) -> Self {
+        self.accounts = Some(Arc::new(accounts));
+        self
+    }
+
+    /// The `client_id` of every token (RFC 9068 §2.2). Default: `web`.
+    pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
+        self.settings.client_id = client_id.into();
+        self
+    }
+
+    /// How long an access token lives. Default: 15 minutes. At least one second.
+    pub fn access_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.access_lifetime = lifetime;
+        self
+    }
+
+    /// How long a session lives without a refresh. Default: 7 days. At least one second, at most the absolute lifetime.
+    pub fn idle_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.lifetime.idle = lifetime;
+        self
+    }
+
+    /// How long a session lives in all; no refresh extends it. Default: 30 days. At most 400 days.
+    pub fn absolute_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.lifetime.absolute = lifetime;
+        self
+    }
+
+    /// For how long after a rotation the predecessor is tolerated. Default: 30 seconds.
+    ///
+    /// A third of it is the longest that a request or a response may be under way without harm. Zero gives up the promises
+    /// for parallel and lost requests: every refresh rotates.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.settings.policy.grace = grace;
+        self
+    }
+
+    /// What a predecessor means after the grace when its successor was never seen. Default: [`Reuse::Recover`].
+    pub fn reuse(mut self, reuse: Reuse) -> Self {
+        self.settings.policy.reuse = reuse;
+        self
+    }
+
+    /// How long a token is accepted after its `exp`. Default: zero. At most 10 seconds.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.settings.leeway = leeway;
+        self
+    }
+
+    /// Puts the time of the sign-in into every token as `auth_time` (RFC 9068 §2.2.1).
+    pub fn with_auth_time(mut self) -> Self {
+        self.settings.auth_time = true;
+        self
+    }
+
+    /// The refresh cookie. Default: `__Host-refresh; HttpOnly; Secure; SameSite=Strict; Path=/`.
+    pub fn refresh_cookie(mut self, cookie: CookieConfig) -> Self {
+        self.settings.cookie = cookie;
+        self
+    }
+
+    /// How access tokens reach the client. Default: [`AccessTransport::Header`].
+    pub fn access_transport(mut self, transport: AccessTransport) -> Self {
+        self.settings.transport = transport;
+        self
+    }
+
+    /// Lets pages of another origin (`https://app.example.com`) act with the user's cookies. Call it once per origin.
+    pub fn trusted_origin(mut self, origin: impl Into<String>) -> Self {
+        self.origins.push(origin.into());
+        self
+    }
+
+    /// Refuses unsafe requests on a cookie's word that carry neither `Sec-Fetch-Site` nor `Origin`. Every current browser
+    /// sends one of them; other programs that keep cookies would be locked out.
+    pub fn with_strict_origin(mut self) -> Self {
+        self.settings.csrf.strict = true;
+        self
+    }
+
+    /// Asks for this (lower-case) header on every unsafe request on a cookie's word. A page of another origin cannot send
+    /// it without a preflight that the application would have to allow.
+    pub fn required_header(mut self, name: &'static str) -> Self {
+        self.settings.csrf.required_header = Some(name);
+        self
+    }
+
+    /// The longest wait for the store. Default: 2 seconds.
+    pub fn store_deadline(mut self, deadline: Duration) -> Self {
+        self.settings.store_deadline = deadline;
+        self
+    }
+
+    /// How old the revocation feed may be before tokens are checked against the store. Default: 5 seconds; at least half a
+    /// second.
+    pub fn max_staleness(mut self, staleness: Duration) -> Self {
+        self.settings.max_staleness = staleness;
+        self
+    }
+
+    /// The bound on the memory of the verified-token cache, in bytes. Default: 32 MiB. Zero keeps nothing.
+    pub fn token_cache_bytes(mut self, bytes: u64) -> Self {
+        self.settings.token_cache_bytes = bytes;
+        self
+    }
+
+    /// Renders the bodies of denials in the application's own way. Status, challenge and headers stay as they are.
+    pub fn render_denials(mut self, render: impl Fn(&Denial) -> Rendered + Send + Sync + 'static) -> Self {
+        self.settings.renderer = Some(Arc::new(render));
+        self
+    }
+
+    /// Hears of everything that happens to sessions. Called on the request's task: hand over anything slow.
+    pub fn on_event(mut self, listen: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        let listener: Listener = Arc::new(listen);
+        self.settings.listener = Some(listener);
+        self
+    }
+
+    /// Another clock, for tests. Embedded stores have their own.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.settings.clock = clock;
+        self
+    }
+
+    /// Checks every setting against every other, probes the keys, and starts following the store's endings.
+    ///
+    /// # Errors
+    /// [`ConfigError`], in words a person can act on.
+    pub fn build(mut self) -> Result<Auth<C>, ConfigError> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
+        for origin in &self.origins {
+            let origin = Origin::parse(origin).ok_or(ConfigError::invalid(
+                "trusted_origin",
+                "must be an origin such as `https://app.example.com`, without a path",
+            ))?;
+            self.settings.csrf.trusted_origins.push(origin);
+        }
+        let settings = self.settings;
+        settings.check()?;
+        if !self.keys.has_signing_key() {
+            return Err(ConfigError::Missing("signing key of the key ring"));
+        }
+        if !self.keys.has_refresh_key() {
+            return Err(ConfigError::Missing("refresh key of the key ring"));
+        }
+        let store = self.store.ok_or(ConfigError::Missing("sessions"))?;
+        let accounts = self.accounts.ok_or(ConfigError::Missing("accounts"))?;
+        let mut settings = settings;
+        settings.csrf.plain_http = !settings.cookie.secure;
+
+        // Longer than any token lives that this or a differently configured instance issued, clocks apart included.
+        let memory = (settings.access_lifetime * 2).max(Duration::from_secs(300));
+        let rules = Rules {
+            issuer: settings.issuer.as_str().into(),
+            audience: settings.audience.iter().map(|audience| audience.as_str().into()).collect(),
+            leeway: settings.leeway,
+        };
+        let issuer = Issuer::new(self.keys.clone(), &rules, decode_app::<C>);
+        let verifier = Verifier::new(self.keys.clone(), rules, decode_app::<C>, settings.token_cache_bytes);
+        let revocations = Arc::new(Revocations::new(memory, settings.max_staleness));
+        let marks = Arc::new(Marks::default());
+        let retention = Retention { sessions: defaults::SESSION_RETENTION, endings: memory };
+        let deadline = settings.store_deadline;
+        let tasks = vec![
+            runtime.spawn(feed::follow(
+                store.clone(),
+                revocations.clone(),
+                settings.clock.clone(),
+                settings.max_staleness,
+                deadline,
+            )),
+            runtime.spawn(marks::write(store.clone(), marks.clone(), deadline)),
+            runtime.spawn(feed::purge(store.clone(), retention, deadline)),
+        ];
+        let engine = Engine {
+            settings,
+            keys: self.keys,
+            verifier,
+            issuer,
+            store,
+            accounts,
+            revocations,
+            marks,
+            flights: Flights::new(),
+            tasks: tasks.iter().map(tokio::task::JoinHandle::abort_handle).collect(),
+        };
+        Ok(Auth { engine: Arc::new(engine), claims: PhantomData })
+    }
+}
+
+impl<C> fmt::Debug for AuthorityBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorityBuilder").field("issuer", &self.settings.issuer).finish_non_exhaustive()
+    }
+}

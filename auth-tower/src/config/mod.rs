@@ -1,0 +1,144 @@
+//! Settings and their cross-checks.
+
+mod cookie;
+pub(crate) mod defaults;
+mod error;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use cookie::{AccessTransport, CookieConfig, SameSite};
+pub use error::ConfigError;
+
+use crate::clock::Clock;
+use crate::csrf::CsrfPolicy;
+use crate::event::Event;
+use crate::session::record::Lifetime;
+use crate::session::rotation::{Policy, Reuse};
+use crate::wire::problem::Renderer;
+
+/// What happens to a valid access token when neither the revocation feed nor the store can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "a token is accepted or it is not")]
+pub enum OnOutage {
+    /// It is accepted until it expires: no single point of failure, and what an attacker can gain is bounded by the access
+    /// lifetime.
+    #[default]
+    Accept,
+    /// It is refused with 503.
+    Refuse,
+}
+
+/// A listener for [`Event`]s.
+pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// Every setting of an authority, not yet checked.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) issuer: String,
+    pub(crate) audience: Vec<String>,
+    pub(crate) client_id: String,
+    pub(crate) access_lifetime: Duration,
+    pub(crate) leeway: Duration,
+    pub(crate) auth_time: bool,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) policy: Policy,
+    pub(crate) cookie: CookieConfig,
+    pub(crate) transport: AccessTransport,
+    pub(crate) csrf: CsrfPolicy,
+    pub(crate) store_deadline: Duration,
+    pub(crate) max_staleness: Duration,
+    pub(crate) token_cache_bytes: u64,
+    pub(crate) renderer: Option<Renderer>,
+    pub(crate) listener: Option<Listener>,
+    pub(crate) clock: Clock,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            issuer: String::new(),
+            audience: Vec::new(),
+            client_id: defaults::CLIENT_ID.to_owned(),
+            access_lifetime: defaults::ACCESS_LIFETIME,
+            leeway: Duration::ZERO,
+            auth_time: false,
+            lifetime: Lifetime { idle: defaults::IDLE_LIFETIME, absolute: defaults::ABSOLUTE_LIFETIME },
+            policy: Policy { grace: defaults::GRACE, reuse: Reuse::Recover },
+            cookie: CookieConfig::new("__Host-refresh"),
+            transport: AccessTransport::Header,
+            csrf: CsrfPolicy::default(),
+            store_deadline: defaults::STORE_DEADLINE,
+            max_staleness: defaults::MAX_STALENESS,
+            token_cache_bytes: defaults::TOKEN_CACHE_BYTES,
+            renderer: None,
+            listener: None,
+            clock: Clock::system(),
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let invalid = |setting, problem| Err(ConfigError::invalid(setting, problem));
+        let text = |value: &str| !value.is_empty() && !value.chars().any(char::is_control);
+        if self.issuer.is_empty() {
+            return Err(ConfigError::Missing("issuer"));
+        }
+        if self.audience.is_empty() {
+            return Err(ConfigError::Missing("audience"));
+        }
+        if !text(&self.issuer) {
+            return invalid("issuer", "must be text without control characters");
+        }
+        if !self.audience.iter().all(|audience| text(audience)) {
+            return invalid("audience", "must be text without control characters, and not empty");
+        }
+        if !text(&self.client_id) {
+            return invalid("client_id", "must be text without control characters, and not empty");
+        }
+        if self.access_lifetime < Duration::from_secs(1) {
+            return invalid("access_lifetime", "must be at least one second");
+        }
+        if self.access_lifetime > defaults::MAX_COOKIE_AGE {
+            return invalid("access_lifetime", "must be at most 400 days");
+        }
+        if self.leeway > defaults::MAX_LEEWAY {
+            return invalid("leeway", "must be at most 10 seconds");
+        }
+        if self.lifetime.idle < Duration::from_secs(1) {
+            return invalid("idle_lifetime", "must be at least one second");
+        }
+        if self.lifetime.absolute > defaults::MAX_COOKIE_AGE {
+            return invalid("absolute_lifetime", "must be at most 400 days: browsers cut a cookie's age to that");
+        }
+        if self.lifetime.idle > self.lifetime.absolute {
+            return Err(ConfigError::Contradiction {
+                first: "idle_lifetime",
+                second: "absolute_lifetime",
+                problem: "a session cannot be idle for longer than it lives",
+            });
+        }
+        if self.store_deadline.is_zero() {
+            return invalid("store_deadline", "must be longer than zero");
+        }
+        if self.max_staleness < Duration::from_millis(500) {
+            return invalid("max_staleness", "must be at least half a second, or the feed could never be fresh");
+        }
+        if self.token_cache_bytes > 64 * 1024 * 1024 * 1024 {
+            return invalid("token_cache_bytes", "must be at most 64 GiB");
+        }
+        self.cookie.check()?;
+        if let AccessTransport::Cookie(access) = &self.transport {
+            access.check()?;
+            if access.name == self.cookie.name {
+                return Err(ConfigError::Contradiction {
+                    first: "refresh_cookie",
+                    second: "access_transport",
+                    problem: "the two cookies need different names",
+                });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,291 @@
+//! The exchange: a refresh token in, a new pair out, in one store round trip for a whole burst.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::Shared;
+use moka::sync::Cache;
+
+use crate::clock::Timestamp;
+use crate::config::defaults;
+use crate::engine::{Engine, ExchangeError};
+use crate::event::Event;
+use crate::id::{SessionId, Subject};
+use crate::session::record::{EndReason, Over, SessionRecord};
+use crate::session::rotation::{Decision, decide};
+use crate::session::store::{Advance, Advanced};
+use crate::token::{Draft, Issued};
+use crate::token::{PresentedRefresh, RefreshToken};
+use crate::wire::problem::Code;
+
+/// A refresh token for a `Set-Cookie`, with how long it may live.
+pub(crate) struct RefreshCookie {
+    pub(crate) token: RefreshToken,
+    pub(crate) max_age: Duration,
+}
+
+impl fmt::Debug for RefreshCookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshCookie").field("max_age", &self.max_age).finish_non_exhaustive()
+    }
+}
+
+/// What an exchange gave.
+#[derive(Debug)]
+pub(crate) struct Exchanged {
+    pub(crate) issued: Issued,
+    /// The successor, where one may leave.
+    pub(crate) refresh: Option<RefreshCookie>,
+    /// Whether this was a request that was already under way: on the silent path it gets its answer and no token at all.
+    pub(crate) late: bool,
+}
+
+type Outcome = Result<Arc<Exchanged>, ExchangeError>;
+
+/// One exchange that any number of requests wait for.
+#[derive(Clone)]
+struct Flight {
+    outcome: Shared<Pin<Box<dyn Future<Output = Outcome> + Send>>>,
+    settled: Arc<OnceLock<Settled>>,
+}
+
+/// Set once an exchange is done: how far its outcome may answer stragglers.
+struct Settled {
+    from: Timestamp,
+    until: Timestamp,
+    /// The generation of the refresh token it hands out.
+    hands_out: Option<u32>,
+}
+
+impl Flight {
+    /// Whether a fresh look could come to another answer: too late, or the handed-out generation has been seen since.
+    fn stale(&self, now: Timestamp, seen: Option<u32>) -> bool {
+        self.settled.get().is_some_and(|settled| {
+            now < settled.from || now >= settled.until || settled.hands_out.is_some_and(|out| seen >= Some(out))
+        })
+    }
+}
+
+/// The exchanges under way in this process, one per session and generation.
+pub(crate) struct Flights {
+    under_way: Cache<(SessionId, u32), Flight>,
+    /// The newest generation that this process saw in a client's hands.
+    seen: Cache<SessionId, u32>,
+}
+
+impl Flights {
+    pub(crate) fn new() -> Self {
+        // The time to live only sweeps up; `stale` decides what is still good.
+        let sweep = Duration::from_secs(60);
+        Self {
+            under_way: Cache::builder().max_capacity(100_000).time_to_live(sweep).build(),
+            seen: Cache::builder().max_capacity(100_000).time_to_live(sweep).build(),
+        }
+    }
+
+    pub(crate) fn saw(&self, session: SessionId, generation: u32) {
+        self.seen.insert(session, generation);
+    }
+}
+
+impl Engine {
+    /// Exchanges an authentic refresh token, sharing the work with every other request that presents the same one.
+    ///
+    /// The work runs in a task of its own, so that a client that goes away does not leave it half done.
+    pub(crate) async fn exchange(self: &Arc<Self>, presented: &PresentedRefresh) -> Outcome {
+        let key = (presented.session_id, presented.generation);
+        let begin = || {
+            let settled = Arc::new(OnceLock::new());
+            let engine = self.clone();
+            let presented = presented.clone();
+            let task = tokio::spawn({
+                let settled = settled.clone();
+                async move {
+                    let (outcome, keep) = engine.exchange_now(&presented).await;
+                    let from = engine.now();
+                    let hands_out = match &outcome {
+                        Ok(Exchanged { issued, refresh: Some(_), .. }) => issued.verified.registered.generation(),
+                        _ => None,
+                    };
+                    let _ = settled.set(Settled { from, until: from + keep, hands_out });
+                    outcome.map(Arc::new)
+                }
+            });
+            let lost = self.unavailable();
+            let outcome = task.map(|joined| joined.unwrap_or(Err(ExchangeError::Unavailable(lost)))).boxed().shared();
+            Flight { outcome, settled }
+        };
+        let now = self.now();
+        let seen = self.flights.seen.get(&presented.session_id);
+        let flight = self.flights.under_way.entry(key).or_insert_with_if(begin, |flight| flight.stale(now, seen)).into_value();
+        let outcome = flight.outcome.await;
+        if let Ok(exchanged) = &outcome {
+            let token = &exchanged.issued.verified;
+            if self.revocations.is_ended(token.registered.session_id(), &token.subject_key) {
+                return Err(ExchangeError::Over(Some(Over::Ended(EndReason::SignedOut))));
+            }
+        }
+        outcome
+    }
+
+    /// The exchange itself, and for how long its outcome may answer requests that come a little later.
+    async fn exchange_now(&self, presented: &PresentedRefresh) -> (Result<Exchanged, ExchangeError>, Duration) {
+        match self.try_exchange(presented).await {
+            Ok((exchanged, keep)) => (Ok(exchanged), keep),
+            Err(error) => (Err(error), Duration::ZERO),
+        }
+    }
+
+    async fn try_exchange(&self, presented: &PresentedRefresh) -> Result<(Exchanged, Duration), ExchangeError> {
+        let (before, decision, now) = self.step(presented).await?;
+        let policy = &self.settings.policy;
+        let age = before.rotation.rotated_at.map_or(Duration::ZERO, |at| at.distance(now));
+        let third = policy.grace / 3;
+        // `keep`: as long as a fresh look would come to the same answer, and not longer than a burst lasts.
+        let (generation, successor, keep) = match decision {
+            Decision::Rotate { current, .. } | Decision::Recover { current, .. } | Decision::Heal { current, .. } => {
+                (current, Some((current, (now + self.settings.lifetime.idle).min(before.absolute_expires_at))), third)
+            }
+            Decision::Resend => {
+                let current = before.rotation.current;
+                (current, Some((current, before.expires_at())), third.saturating_sub(age))
+            }
+            Decision::Keep => {
+                self.saw(presented.session_id, before.rotation.current);
+                (before.rotation.current, None, policy.grace.saturating_sub(age))
+            }
+            Decision::Tolerate => (presented.generation, None, policy.grace.saturating_sub(age)),
+            Decision::Stolen => return Err(self.stolen(presented, &before).await),
+        };
+        self.tell(&decision, presented, &before, generation);
+
+        let subject = &before.subject;
+        let grant = self.accounted(self.accounts.claims(subject)).await.map_err(ExchangeError::Unavailable)?;
+        let Some(grant) = grant else {
+            return Err(self.end_over(presented.session_id, EndReason::AccountGone).await);
+        };
+        let issued = self.issue(&before, subject, generation, &grant)?;
+        let refresh = match successor {
+            None => None,
+            Some((generation, expires_at)) => Some(RefreshCookie {
+                token: self.keys.mint_refresh(&presented.secret, generation).map_err(|_| self.broken("the ring has no refresh key"))?,
+                max_age: expires_at.since(now),
+            }),
+        };
+        let late = decision == Decision::Tolerate;
+        Ok((Exchanged { issued, refresh, late }, keep.min(defaults::SETTLED_FOR)))
+    }
+
+    /// Asks the store for the step that is nearly always right, and judges what it saw. Only a heal or a recovery needs a
+    /// second round trip.
+    async fn step(&self, presented: &PresentedRefresh) -> Result<(SessionRecord, Decision, Timestamp), ExchangeError> {
+        let policy = &self.settings.policy;
+        let idle = self.settings.lifetime.idle;
+        let generation = presented.generation;
+        let mut step = Advance {
+            expected: generation,
+            expected_seen: None,
+            unless_within: policy.grace,
+            confirmed: generation,
+            current: generation.saturating_add(1),
+            idle,
+        };
+        // Each further turn means that another instance moved the counter in between, which it cannot do forever.
+        for _ in 0..8 {
+            let advanced = self.stored(self.store.advance(presented.session_id, step)).await;
+            let advanced = advanced.map_err(|_| ExchangeError::Unavailable(self.unavailable()))?;
+            let Some(Advanced { before, taken, now }) = advanced else { return Err(ExchangeError::Over(None)) };
+            if let Some(over) = before.over(now) {
+                if before.ended.is_some() {
+                    self.revocations.end(presented.session_id, now);
+                }
+                return Err(ExchangeError::Over(Some(over)));
+            }
+            self.revocations.vouch(presented.session_id, &before.subject.key(), now);
+            let decision = decide(&before.rotation, generation, now, policy);
+            let (confirmed, current, unless_within, expected_seen) = match decision {
+                Decision::Keep | Decision::Resend | Decision::Tolerate | Decision::Stolen if !taken => {
+                    return Ok((before, decision, now));
+                }
+                Decision::Rotate { confirmed, current } => (confirmed, current, policy.grace, None),
+                Decision::Recover { confirmed, current } => (confirmed, current, policy.grace, Some(false)),
+                Decision::Heal { confirmed, current } => {
+                    (confirmed, current, Duration::ZERO, Some(before.rotation.seen))
+                }
+                _ => return Err(self.broken("the store took a step that the rules forbid")),
+            };
+            if taken {
+                return Ok((before, decision, now));
+            }
+            step = Advance { expected: before.rotation.current, expected_seen, unless_within, confirmed, current, idle };
+        }
+        Err(self.broken("the session's counter would not hold still"))
+    }
+
+    pub(crate) fn issue(
+        &self,
+        record: &SessionRecord,
+        subject: &Subject,
+        generation: u32,
+        grant: &crate::accounts::RawGrant,
+    ) -> Result<Issued, ExchangeError> {
+        let draft = Draft {
+            subject,
+            session_id: record.id,
+            generation,
+            client_id: &record.client_id,
+            scope: grant.scope.as_deref(),
+            auth_time: self.settings.auth_time.then(|| record.created_at.as_secs()),
+            app: &grant.claims,
+            lifetime: self.settings.access_lifetime,
+        };
+        let issued = self.issuer.issue(&draft, self.now()).map_err(|error| {
+            tracing::error!(target: "auth", %error, "an access token cannot be issued");
+            ExchangeError::Unavailable(self.denial(Code::Internal))
+        })?;
+        self.verifier.remember(&issued.token, issued.verified.clone());
+        Ok(issued)
+    }
+
+    async fn stolen(&self, presented: &PresentedRefresh, before: &SessionRecord) -> ExchangeError {
+        self.raise(&Event::RefreshTokenReused {
+            subject: before.subject.clone(),
+            session: presented.session_id,
+            presented: presented.generation,
+            current: before.rotation.current,
+        });
+        self.end_over(presented.session_id, EndReason::Reused).await
+    }
+
+    async fn end_over(&self, session: SessionId, reason: EndReason) -> ExchangeError {
+        match self.end_session(session, reason).await {
+            Ok(_) => ExchangeError::Over(Some(Over::Ended(reason))),
+            Err(denial) => ExchangeError::Unavailable(denial),
+        }
+    }
+
+    fn tell(&self, decision: &Decision, presented: &PresentedRefresh, before: &SessionRecord, generation: u32) {
+        let session = presented.session_id;
+        let event = match decision {
+            Decision::Rotate { .. } => Event::Rotated { session, generation },
+            Decision::Recover { .. } => Event::Recovered { session, generation },
+            Decision::Heal { .. } => {
+                Event::StoreHealed { session, presented: presented.generation, stored: before.rotation.current }
+            }
+            Decision::Resend | Decision::Tolerate => {
+                Event::ReplayServed { session, generation: presented.generation }
+            }
+            Decision::Keep | Decision::Stolen => return,
+        };
+        self.raise(&event);
+    }
+
+    fn broken(&self, problem: &'static str) -> ExchangeError {
+        tracing::error!(target: "auth", problem, "an exchange failed");
+        ExchangeError::Unavailable(self.denial(Code::Internal))
+    }
+}

@@ -1,0 +1,64 @@
+//! Following the store's log of endings, and cleaning up behind it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Revocations;
+use crate::clock::Clock;
+use crate::config::defaults;
+use crate::session::store::erased::ErasedStore;
+use crate::session::store::{Cursor, Retention, StoreError};
+
+/// Follows the log until the task is aborted. Never gives up: an outage ends by itself.
+pub(crate) async fn follow(
+    store: Arc<dyn ErasedStore>,
+    revocations: Arc<Revocations>,
+    clock: Clock,
+    max_staleness: Duration,
+    deadline: Duration,
+) {
+    let wait = defaults::FEED_WAIT.min(max_staleness / 4);
+    let mut cursor = Cursor::start();
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let asked_at = clock.now();
+        let answer = tokio::time::timeout(wait + deadline, store.ended_since(cursor.clone(), wait)).await;
+        match answer.unwrap_or(Err(StoreError::Timeout)) {
+            Ok(endings) => {
+                revocations.apply(&endings.entries);
+                cursor = endings.cursor;
+                if endings.complete {
+                    // An empty answer was waited for, and speaks of its end, not of its beginning; taking the beginning
+                    // errs on the stale side by at most the wait.
+                    revocations.refreshed(asked_at);
+                }
+                pause = Duration::from_millis(50);
+            }
+            Err(error) => {
+                tracing::warn!(target: "auth", %error, "the revocation feed cannot be read");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+/// Removes what is over, in bounded batches, until the task is aborted.
+pub(crate) async fn purge(store: Arc<dyn ErasedStore>, retention: Retention, deadline: Duration) {
+    loop {
+        // Instances that were started together should not all purge at the same moment.
+        let jitter = rand::random_range(0.5..1.5);
+        tokio::time::sleep(defaults::PURGE_EVERY.mul_f64(jitter)).await;
+        loop {
+            match tokio::time::timeout(deadline, store.purge(retention)).await.unwrap_or(Err(StoreError::Timeout)) {
+                Ok(0) => break,
+                // Between batches, requests come first.
+                Ok(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(error) => {
+                    tracing::warn!(target: "auth", %error, "what is over could not be removed");
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Is this session over? Ended sessions, known in memory, and the feed that brings them.
+//!
+//! An access token is good until it expires, unless its session was ended. Every instance follows the store's log of endings
+//! and keeps those that could still matter, so the answer is a memory read. A warm token costs two atomic loads: the feed's
+//! freshness, and the epoch at which the token was last found clean, which moves with every ending.
+
+pub(crate) mod feed;
+pub(crate) mod marks;
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use moka::sync::Cache;
+
+use crate::clock::Timestamp;
+use crate::id::{SessionId, SubjectKey};
+use crate::session::store::{Ended, Ending};
+use crate::token::VerifiedToken;
+
+/// What memory knows of a token's session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Not ended.
+    Live,
+    /// Ended.
+    Ended,
+    /// Only the store can tell, because the feed is not fresh.
+    Stale,
+    /// Only the store can tell, because all sessions of the subject were ended and this may be a later one.
+    Unclear,
+}
+
+/// The endings of the recent past.
+#[derive(Debug)]
+pub(crate) struct Revocations {
+    ended: Cache<SessionId, ()>,
+    /// The newest "all sessions of this subject" ending. The newest is enough: a session that it kept was live then.
+    cuts: Cache<SubjectKey, Cut>,
+    /// Sessions that the store vouched for after their subject's newest cut, with the time it did.
+    vouched: Cache<SessionId, Timestamp>,
+    /// Sessions that the store vouched for while the feed was stale; entries lapse with the allowed staleness.
+    looked_up: Cache<SessionId, ()>,
+    epoch: AtomicU64,
+    fresh_until: AtomicI64,
+    max_staleness: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    at: Timestamp,
+    keep: Option<SessionId>,
+}
+
+impl Revocations {
+    /// Remembers endings for `memory`, which must be longer than any access token lives. There is no bound by number: an
+    /// evicted ending would bring its session back. An entry costs a sign-in to make and about 300 bytes to keep.
+    pub(crate) fn new(memory: Duration, max_staleness: Duration) -> Self {
+        Self {
+            ended: Cache::builder().time_to_live(memory).build(),
+            cuts: Cache::builder().time_to_live(memory).build(),
+            vouched: Cache::builder().time_to_live(memory).max_capacity(100_000).build(),
+            looked_up: Cache::builder().time_to_live(max_staleness).max_capacity(100_000).build(),
+            epoch: AtomicU64::new(1),
+            fresh_until: AtomicI64::new(i64::MIN),
+            max_staleness,
+        }
+    }
+
+    /// Whether the token's session is known to be over. No I/O.
+    pub(crate) fn check(&self, token: &VerifiedToken, now: Timestamp) -> Known {
+        // Read before the registry is: an ending that comes in between moves the epoch past what is stored here.
+        let epoch = self.epoch.load(Ordering::Acquire);
+        if token.checked.load(Ordering::Relaxed) != epoch {
+            match self.registry(token.registered.session_id(), &token.subject_key) {
+                Known::Live => token.checked.store(epoch, Ordering::Relaxed),
+                other => return other,
+            }
+        }
+        if self.is_fresh(now) || self.looked_up.contains_key(&token.registered.session_id()) {
+            Known::Live
+        } else {
+            Known::Stale
+        }
+    }
+
+    /// Whether a session is known to have been ended, whatever the feed's freshness.
+    pub(crate) fn is_ended(&self, session: SessionId, subject: &SubjectKey) -> bool {
+        self.registry(session, subject) == Known::Ended
+    }
+
+    /// Whether this very session is known to have been ended.
+    pub(crate) fn has_ended(&self, session: SessionId) -> bool {
+        self.ended.contains_key(&session)
+    }
+
+    fn registry(&self, session: SessionId, subject: &SubjectKey) -> Known {
+        if self.ended.contains_key(&session) {
+            return Known::Ended;
+        }
+        match self.cuts.get(subject) {
+            None => Known::Live,
+            Some(cut) if cut.keep == Some(session) => Known::Live,
+            Some(cut) if self.vouched.get(&session).is_some_and(|at| at > cut.at) => Known::Live,
+            Some(_) => Known::Unclear,
+        }
+    }
+
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        let left = self.fresh_until.load(Ordering::Relaxed).saturating_sub(now.as_millis());
+        // The upper bound keeps a clock that was set back from making an old feed look fresh.
+        left > 0 && u64::try_from(left).is_ok_and(|left| u128::from(left) <= self.max_staleness.as_millis())
+    }
+
+    /// How long ago the feed was last read to its end, or `None` if that is longer than the allowed staleness.
+    pub(crate) fn feed_age(&self, now: Timestamp) -> Option<Duration> {
+        let until = Timestamp::from_millis(self.fresh_until.load(Ordering::Relaxed));
+        self.is_fresh(now).then(|| self.max_staleness.saturating_sub(until.since(now)))
+    }
+
+    /// The feed was read to its end by a call that began at `now`.
+    pub(crate) fn refreshed(&self, now: Timestamp) {
+        self.fresh_until.store((now + self.max_staleness).as_millis(), Ordering::Relaxed);
+    }
+
+    /// Takes endings in. Idempotent, and monotone: nothing takes one out but its age.
+    pub(crate) fn apply(&self, endings: &[Ending]) {
+        if endings.is_empty() {
+            return;
+        }
+        for ending in endings {
+            match ending.what {
+                Ended::Session(session) => self.ended.insert(session, ()),
+                Ended::AllOf { subject, keep } => {
+                    let cut = Cut { at: ending.at, keep };
+                    self.cuts.entry(subject).and_upsert_with(|old| match old {
+                        Some(old) if old.value().at > cut.at => *old.value(),
+                        _ => cut,
+                    });
+                }
+            }
+        }
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// This process ended a session.
+    pub(crate) fn end(&self, session: SessionId, at: Timestamp) {
+        self.apply(&[Ending { what: Ended::Session(session), at }]);
+    }
+
+    /// The store said at `at`, by its own clock, that this session is live.
+    pub(crate) fn vouch(&self, session: SessionId, subject: &SubjectKey, at: Timestamp) {
+        if self.cuts.contains_key(subject) {
+            self.vouched.entry(session).and_upsert_with(|old| match old {
+                Some(old) => (*old.value()).max(at),
+                None => at,
+            });
+        }
+    }
+
+    /// The store said just now that this session is live; good for the allowed staleness.
+    pub(crate) fn looked_up(&self, session: SessionId) {
+        self.looked_up.insert(session, ());
+    }
+}

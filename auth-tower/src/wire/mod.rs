@@ -1,0 +1,5 @@
+//! Header and body bytes, in and out: cookies, RFC 6750 credentials and challenges, RFC 9457 problems.
+
+pub(crate) mod bearer;
+pub(crate) mod cookies;
+pub(crate) mod problem;
