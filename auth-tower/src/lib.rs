@@ -5,6 +5,15 @@
 mod clock;
 mod id;
 pub mod session;
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "the engine that calls into it is a module of its own")
+)]
+mod token;
 
 pub use clock::{Clock, Timestamp};
 pub use id::{InvalidId, SessionId, Subject, SubjectKey};
+pub use token::{
+    Algorithm, FileProblem, KeyError, KeyRing, KeyRingBuilder, RefreshKey, Registered, SigningKey, VariableProblem,
+    VerifyingKey,
+};
