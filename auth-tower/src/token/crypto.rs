@@ -1,0 +1,73 @@
+//! Which back end makes and checks signatures.
+//!
+//! `jsonwebtoken` picks a process-wide provider and panics when feature unification has enabled none or both. The
+//! provider is therefore named here, by this crate's own features, and its factories are called directly.
+
+use jsonwebtoken::crypto::CryptoProvider;
+use jsonwebtoken::jwk::EllipticCurve;
+use jsonwebtoken::{DecodingKey, EncodingKey};
+
+use super::Algorithm;
+use super::algorithm::Curve;
+
+/// The largest RSA modulus, in bits, that the back end verifies with.
+pub(super) const MAX_RSA_BITS: usize = if cfg!(feature = "aws-lc-rs") { 8192 } else { 4096 };
+
+/// No signature was made, or none can be: there is no back end, or the key does not suit it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the signature back end refused the key")]
+pub(super) struct BackendRefused;
+
+/// Whether a back end is compiled in at all.
+pub(super) fn available() -> bool {
+    provider().is_some()
+}
+
+#[cfg(feature = "aws-lc-rs")]
+fn provider() -> Option<&'static CryptoProvider> {
+    Some(&jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER)
+}
+
+#[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
+fn provider() -> Option<&'static CryptoProvider> {
+    Some(&jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER)
+}
+
+#[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+fn provider() -> Option<&'static CryptoProvider> {
+    None
+}
+
+/// Signs `message`.
+pub(super) fn sign(algorithm: Algorithm, key: &EncodingKey, message: &[u8]) -> Result<Vec<u8>, BackendRefused> {
+    let provider = provider().ok_or(BackendRefused)?;
+    let signer = (provider.signer_factory)(&algorithm.to_jwt(), key).map_err(|_| BackendRefused)?;
+    signer.try_sign(message).map_err(|_| BackendRefused)
+}
+
+/// Whether `signature` over `message` is good.
+#[expect(clippy::ptr_arg, reason = "the back end's trait is implemented for `Vec<u8>` alone")]
+pub(super) fn verify(algorithm: Algorithm, key: &DecodingKey, message: &[u8], signature: &Vec<u8>) -> bool {
+    let Some(provider) = provider() else {
+        return false;
+    };
+    (provider.verifier_factory)(&algorithm.to_jwt(), key)
+        .is_ok_and(|verifier| verifier.verify(message, signature).is_ok())
+}
+
+/// The public point, uncompressed, of an elliptic-curve key in PKCS#8.
+pub(super) fn ec_public_point(curve: Curve, pkcs8: &[u8]) -> Result<Vec<u8>, BackendRefused> {
+    let utils = &provider().ok_or(BackendRefused)?.key_utils;
+    let (_, x, y) =
+        (utils.ec_pub_components_from_private_key)(pkcs8, curve.algorithm().to_jwt()).map_err(|_| BackendRefused)?;
+    Ok([&[4], x.as_slice(), y.as_slice()].concat())
+}
+
+/// The public half of an Ed25519 key in PKCS#8.
+pub(super) fn ed25519_public(pkcs8: &[u8]) -> Result<[u8; 32], BackendRefused> {
+    let utils = &provider().ok_or(BackendRefused)?.key_utils;
+    (utils.ed_pub_components_from_private_key)(pkcs8, &EllipticCurve::Ed25519)
+        .ok()
+        .and_then(|public| public.try_into().ok())
+        .ok_or(BackendRefused)
+}

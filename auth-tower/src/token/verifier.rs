@@ -1,0 +1,263 @@
+//! What an access token must be to be believed (RFC 9068 §4, RFC 8725).
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
+
+use super::cache::TokenCache;
+use super::claims::Registered;
+use super::{KeyRing, MAX_TOKEN_LEN, header};
+use crate::{SessionId, Subject, SubjectKey, Timestamp};
+
+/// How far ahead of our clock an `iat` or `nbf` may lie, in seconds: another server's clock is never quite ours.
+const MAX_AHEAD: i64 = 10;
+
+/// The longest that expiry may be stretched.
+const MAX_LEEWAY: Duration = Duration::from_secs(10);
+
+/// Reads the app's own claims out of a payload's JSON; `None` if they do not fit.
+pub(crate) type DecodeApp = fn(&[u8]) -> Option<Arc<dyn Any + Send + Sync>>;
+
+/// The [`DecodeApp`] of an app whose claims are a `C`.
+pub(crate) fn decode_app<C>(payload: &[u8]) -> Option<Arc<dyn Any + Send + Sync>>
+where
+    C: DeserializeOwned + Send + Sync + 'static,
+{
+    let claims: C = serde_json::from_slice(payload).ok()?;
+    Some(Arc::new(claims))
+}
+
+/// What this service asks of a token.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    /// The one `iss` that is believed, compared byte by byte.
+    pub(crate) issuer: Box<str>,
+    /// Who we are: a token must name one of these in its `aud`. Tokens that we issue name them all.
+    pub(crate) audience: Vec<Box<str>>,
+    /// For how long after its `exp` a token still counts; 10 s at most.
+    pub(crate) leeway: Duration,
+}
+
+/// A token that was believed.
+pub(crate) struct VerifiedToken {
+    pub(crate) registered: Registered,
+    /// The app's claims, of the type that the verifier's [`DecodeApp`] makes.
+    pub(crate) app: Arc<dyn Any + Send + Sync>,
+    /// The subject as revocations know it.
+    pub(crate) subject_key: SubjectKey,
+    /// The revocation epoch in which its session was last found live; 0 is never.
+    pub(crate) checked: AtomicU64,
+    /// Whether it was already reported that the client holds its generation.
+    pub(crate) marked: AtomicBool,
+    /// The version of the keys under which it was believed.
+    pub(super) ring: u64,
+    pub(super) payload_len: u32,
+}
+
+impl VerifiedToken {
+    pub(super) fn new(registered: Registered, app: Arc<dyn Any + Send + Sync>, ring: u64, payload_len: usize) -> Self {
+        Self {
+            subject_key: registered.subject.key(),
+            registered,
+            app,
+            checked: AtomicU64::new(0),
+            marked: AtomicBool::new(false),
+            ring,
+            payload_len: u32::try_from(payload_len).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedToken")
+            .field("session_id", &self.registered.session_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What came of looking at a token.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Believed, as far as the token itself goes; whether its session lives is another question.
+    Valid(Arc<VerifiedToken>),
+    /// Authentic and meant for us, but over.
+    Expired {
+        /// The session that it belonged to.
+        session_id: SessionId,
+        /// Whom it spoke about.
+        subject: Subject,
+    },
+    /// It names a key that we do not have, so nothing in it is believed.
+    UnknownKey,
+    /// Not to be believed; why is for debugging, and quotes nothing of the token.
+    Invalid(&'static str),
+}
+
+/// Judges access tokens under one set of rules, remembering those that it believed.
+pub(crate) struct Verifier {
+    keys: KeyRing,
+    rules: Rules,
+    decode: DecodeApp,
+    /// Belongs to these rules and this ring; never shared with others.
+    cache: TokenCache,
+    leeway_secs: i64,
+}
+
+impl Verifier {
+    /// A verifier that keeps at most about `cache_bytes` of verified tokens; 0 keeps none.
+    pub(crate) fn new(keys: KeyRing, rules: Rules, decode: DecodeApp, cache_bytes: u64) -> Self {
+        Self {
+            keys,
+            leeway_secs: i64::try_from(rules.leeway.min(MAX_LEEWAY).as_secs()).unwrap_or_default(),
+            rules,
+            decode,
+            cache: TokenCache::new(cache_bytes),
+        }
+    }
+
+    /// Judges `token` as of `now`.
+    pub(crate) fn verify(&self, token: &[u8], now: Timestamp) -> Verdict {
+        if token.len() > MAX_TOKEN_LEN {
+            return Verdict::Invalid("longer than 8 KiB");
+        }
+        match self.cache.get(token) {
+            Some(known) if known.ring == self.keys.version() => {
+                if self.is_over(&known.registered, now) {
+                    return expired(&known.registered);
+                }
+                Verdict::Valid(known)
+            }
+            _ => self.verify_unknown(token, now).unwrap_or_else(|verdict| verdict),
+        }
+    }
+
+    /// Keeps a token that was just issued, so that its first use is already warm.
+    pub(crate) fn remember(&self, token: &str, verified: Arc<VerifiedToken>) {
+        if verified.ring == self.keys.version() {
+            self.cache.insert(token.as_bytes(), verified);
+        }
+    }
+
+    fn is_over(&self, claims: &Registered, now: Timestamp) -> bool {
+        now.as_secs() >= claims.expires_at.saturating_add(self.leeway_secs)
+    }
+
+    /// The whole way. Nothing is parsed beyond the header before the signature is checked, and nothing of the app's
+    /// before it is known that the token is not over: an old token's claims may no longer fit the app's type.
+    #[cold]
+    fn verify_unknown(&self, token: &[u8], now: Timestamp) -> Result<Verdict, Verdict> {
+        let segments = Segments::split(token).ok_or(Verdict::Invalid("not three segments"))?;
+        let mut header = [0; header::MAX_LEN];
+        let header = URL_SAFE_NO_PAD
+            .decode_slice(segments.header, &mut header)
+            .ok()
+            .and_then(|len| header.get(..len))
+            .ok_or(Verdict::Invalid("header too long, or not base64url"))?;
+        let header = header::parse(header).map_err(Verdict::Invalid)?;
+
+        let keys = self.keys.keys();
+        let key = keys.verifying(&header.kid.0).ok_or(Verdict::UnknownKey)?;
+        if key.algorithm() != header.algorithm {
+            return Err(Verdict::Invalid("not the key's algorithm"));
+        }
+        let decode = |segment| {
+            URL_SAFE_NO_PAD
+                .decode(segment)
+                .map_err(|_| Verdict::Invalid("not base64url"))
+        };
+        let (payload, signature) = (decode(segments.payload)?, decode(segments.signature)?);
+        if !key.verify(segments.signed, &signature) {
+            return Err(Verdict::Invalid("signature"));
+        }
+
+        let claims = Registered::parse(&payload).map_err(Verdict::Invalid)?;
+        self.check(&claims, now).map_err(Verdict::Invalid)?;
+        if self.is_over(&claims, now) {
+            return Err(expired(&claims));
+        }
+        let app = (self.decode)(&payload).ok_or(Verdict::Invalid("the app's claims do not fit"))?;
+        let verified = Arc::new(VerifiedToken::new(claims, app, keys.version, payload.len()));
+        self.cache.insert(token, Arc::clone(&verified));
+        Ok(Verdict::Valid(verified))
+    }
+
+    fn check(&self, claims: &Registered, now: Timestamp) -> Result<(), &'static str> {
+        if *claims.issuer != *self.rules.issuer {
+            return Err("another issuer's");
+        }
+        if !claims
+            .audience
+            .iter()
+            .any(|name| self.rules.audience.iter().any(|ours| **ours == *name))
+        {
+            return Err("meant for another audience");
+        }
+        let latest = now.as_secs().saturating_add(MAX_AHEAD);
+        if claims.issued_at > latest {
+            return Err("issued in the future");
+        }
+        if claims.not_before.is_some_and(|not_before| not_before > latest) {
+            return Err("not yet valid");
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn cache(&self) -> &TokenCache {
+        &self.cache
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("keys", &self.keys)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+fn expired(claims: &Registered) -> Verdict {
+    Verdict::Expired {
+        session_id: claims.session_id,
+        subject: claims.subject.clone(),
+    }
+}
+
+/// The parts of a compact JWS (RFC 7515 §7.1), still encoded.
+struct Segments<'a> {
+    header: &'a [u8],
+    payload: &'a [u8],
+    signature: &'a [u8],
+    /// What the signature covers: header, dot, payload.
+    signed: &'a [u8],
+}
+
+impl<'a> Segments<'a> {
+    /// Exactly three, none of them empty.
+    fn split(token: &'a [u8]) -> Option<Self> {
+        let dot = |byte: &u8| *byte == b'.';
+        let mut segments = token.split(dot);
+        let (header, payload, signature) = (segments.next()?, segments.next()?, segments.next()?);
+        if segments.next().is_some() || header.is_empty() || payload.is_empty() || signature.is_empty() {
+            return None;
+        }
+        let signed = token.get(..header.len() + 1 + payload.len())?;
+        Some(Self {
+            header,
+            payload,
+            signature,
+            signed,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
