@@ -26,6 +26,12 @@ use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject, SubjectKey};
 use crate::session::record::{Client, EndReason, Lifetime, SessionRecord};
 
+/// The most rows that one [`SessionStore::purge`] removes.
+pub(crate) const PURGE_BATCH: usize = 1_000;
+
+/// The most entries that one [`SessionStore::ended_since`] returns.
+pub(crate) const FEED_PAGE: usize = 1_000;
+
 /// A place where sessions live.
 ///
 /// # Contract
@@ -46,6 +52,9 @@ use crate::session::record::{Client, EndReason, Lifetime, SessionRecord};
 /// The suite in [`conformance`](crate::session::store) (feature `conformance`) checks all of this.
 pub trait SessionStore: Send + Sync + 'static {
     /// Begins a session at the store's present time, in the subject's present epoch (see [`end_all`](Self::end_all)).
+    ///
+    /// Refused, with nothing changed, are an id that is already in use and one that does not carry its subject's routing
+    /// bytes ([`NewSession::check`]).
     ///
     /// # Errors
     /// [`StoreError::Full`] if a bounded store has no room: it never evicts a live session.
@@ -82,6 +91,10 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Ends every live session of a subject, except `keep`, in one round trip and with **one** feed entry, whatever their
     /// number. Sessions created later are not touched.
     ///
+    /// The entry is written also when none was live: another instance may hold a token of a session that this store lost.
+    /// `keep` is honoured only if it names a live session of this subject, and is in the entry only then; it never brings
+    /// an ended session back. `reason` is for whoever inspects the store; it is not part of the records.
+    ///
     /// Cheap by an epoch: a session belongs to the epoch its subject had when it began, and is live only in that one; the
     /// kept session moves to the new epoch. Records of an earlier epoch read as [`EndReason::AllEnded`].
     fn end_all(
@@ -106,8 +119,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// that are still kept (see [`purge`](Self::purge)).
     fn ended_since(&self, cursor: Cursor, wait: Duration) -> impl Future<Output = Result<Endings, StoreError>> + Send;
 
-    /// Removes, a bounded batch at a time, sessions that have been over for longer than `retention.sessions`, and feed
-    /// entries older than `retention.endings`. Returns how many rows went; the caller comes again while there are some.
+    /// Removes sessions that have been over for longer than `retention.sessions`, and feed entries older than
+    /// `retention.endings`: at most 1,000 rows a call, so that nobody waits long. Returns how many rows went; the caller
+    /// comes again while there are some.
     ///
     /// A session ended before its deadline counts from its ending, and one that lapsed from its deadline.
     fn purge(&self, retention: Retention) -> impl Future<Output = Result<u64, StoreError>> + Send;
@@ -137,6 +151,23 @@ pub struct Found {
     pub record: SessionRecord,
     /// The store's time.
     pub now: Timestamp,
+}
+
+impl NewSession {
+    /// Whether the id leads to the shard that [`SessionStore::end_all`] and [`SessionStore::list`] look in: its routing
+    /// bytes are its subject's. Every [`SessionStore::create`] asks first.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if they are not.
+    pub fn check(&self) -> Result<(), StoreError> {
+        if self.id.routing() == self.subject.key().routing() {
+            Ok(())
+        } else {
+            Err(StoreError::Corrupt(
+                "the session id does not carry its subject's routing bytes",
+            ))
+        }
+    }
 }
 
 /// One step of the generation counter, and the conditions under which it may be taken.
