@@ -31,7 +31,7 @@ type Check<C> = Arc<dyn Fn(&Claims<C>) -> Result<(), Denial> + Send + Sync>;
 ///     .route_layer(auth_axum::require(|user: &User| user.roles.iter().any(|role| role == "admin")));
 /// ```
 pub fn require<C: AppClaims>(allowed: impl Fn(&C) -> bool + Send + Sync + 'static) -> Guard<C> {
-    Guard::new(move |claims| claims.require(&allowed))
+    Guard::new(move |claims: &Claims<C>| claims.require(&allowed))
 }
 
 /// Lets only users through whose token has every one of these space-separated scope values: 401 without a user, 403 for any
@@ -40,7 +40,7 @@ pub fn require<C: AppClaims>(allowed: impl Fn(&C) -> bool + Send + Sync + 'stati
 /// The claims type is the application's: `require_scope::<User>("notes:write")`.
 pub fn require_scope<C: AppClaims>(scope: impl Into<String>) -> Guard<C> {
     let scope = scope.into();
-    Guard::new(move |claims| claims.require_scope(&scope))
+    Guard::new(move |claims: &Claims<C>| claims.require_scope(&scope))
 }
 
 /// The layer behind [`require`] and [`require_scope`].

@@ -82,7 +82,11 @@ pub struct Login {
 impl Login {
     /// An attempt made outside of the ready routes.
     pub fn new(username: impl Into<String>, password: impl Into<Password>, client: Client) -> Self {
-        Self { username: username.into(), password: password.into(), client }
+        Self {
+            username: username.into(),
+            password: password.into(),
+            client,
+        }
     }
 
     /// The name as it was typed. Not to be trusted, not even in length or alphabet.
@@ -196,10 +200,17 @@ impl<A: Accounts> ErasedAccounts for A {
 
     fn claims<'a>(&'a self, subject: &'a Subject) -> Boxed<'a, RawGrant> {
         Box::pin(async move {
-            let Some(grant) = Accounts::claims(self, subject).await? else { return Ok(None) };
+            let Some(grant) = Accounts::claims(self, subject).await? else {
+                return Ok(None);
+            };
             match serde_json::to_value(&grant.claims) {
-                Ok(Value::Object(claims)) => Ok(Some(RawGrant { claims, scope: grant.scope })),
-                Ok(_) => Err(AccountsError::unavailable("the claims type does not serialise to a JSON object")),
+                Ok(Value::Object(claims)) => Ok(Some(RawGrant {
+                    claims,
+                    scope: grant.scope,
+                })),
+                Ok(_) => Err(AccountsError::unavailable(
+                    "the claims type does not serialise to a JSON object",
+                )),
                 // The serde error may quote a claim's value, so it is not passed on.
                 Err(_) => Err(AccountsError::unavailable("the claims cannot be serialised")),
             }

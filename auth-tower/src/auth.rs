@@ -65,7 +65,14 @@ pub struct Auth<C> {
 impl<C: AppClaims> Auth<C> {
     /// Begins the settings of an authority: it signs access tokens, keeps sessions, and serves login, refresh and logout.
     pub fn authority(keys: KeyRing) -> AuthorityBuilder<C> {
-        AuthorityBuilder { keys, settings: Settings::default(), origins: Vec::new(), store: None, accounts: None, claims: PhantomData }
+        AuthorityBuilder {
+            keys,
+            settings: Settings::default(),
+            origins: Vec::new(),
+            store: None,
+            accounts: None,
+            claims: PhantomData,
+        }
     }
 
     /// The tower layer: lazy, so a public route costs next to nothing. See [`AuthLayer::required`] for plain services.
@@ -109,13 +116,18 @@ impl<C> Auth<C> {
 
     /// How the parts that run by themselves are doing.
     pub fn health(&self) -> Health {
-        Health { feed_age: self.engine.revocations.feed_age(self.engine.now()) }
+        Health {
+            feed_age: self.engine.revocations.feed_age(self.engine.now()),
+        }
     }
 }
 
 impl<C> Clone for Auth<C> {
     fn clone(&self) -> Self {
-        Self { engine: self.engine.clone(), claims: PhantomData }
+        Self {
+            engine: self.engine.clone(),
+            claims: PhantomData,
+        }
     }
 }
 
@@ -323,14 +335,21 @@ impl<C: AppClaims> AuthorityBuilder<C> {
         let memory = (settings.access_lifetime * 2).max(Duration::from_secs(300));
         let rules = Rules {
             issuer: settings.issuer.as_str().into(),
-            audience: settings.audience.iter().map(|audience| audience.as_str().into()).collect(),
+            audience: settings
+                .audience
+                .iter()
+                .map(|audience| audience.as_str().into())
+                .collect(),
             leeway: settings.leeway,
         };
         let issuer = Issuer::new(self.keys.clone(), &rules, decode_app::<C>);
         let verifier = Verifier::new(self.keys.clone(), rules, decode_app::<C>, settings.token_cache_bytes);
         let revocations = Arc::new(Revocations::new(memory, settings.max_staleness));
         let marks = Arc::new(Marks::default());
-        let retention = Retention { sessions: defaults::SESSION_RETENTION, endings: memory };
+        let retention = Retention {
+            sessions: defaults::SESSION_RETENTION,
+            endings: memory,
+        };
         let deadline = settings.store_deadline;
         let tasks = vec![
             runtime.spawn(feed::follow(
@@ -355,12 +374,17 @@ impl<C: AppClaims> AuthorityBuilder<C> {
             flights: Flights::new(),
             tasks: tasks.iter().map(tokio::task::JoinHandle::abort_handle).collect(),
         };
-        Ok(Auth { engine: Arc::new(engine), claims: PhantomData })
+        Ok(Auth {
+            engine: Arc::new(engine),
+            claims: PhantomData,
+        })
     }
 }
 
 impl<C> fmt::Debug for AuthorityBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthorityBuilder").field("issuer", &self.settings.issuer).finish_non_exhaustive()
+        f.debug_struct("AuthorityBuilder")
+            .field("issuer", &self.settings.issuer)
+            .finish_non_exhaustive()
     }
 }

@@ -34,7 +34,9 @@ impl<C> Claims<C> {
     /// Whether the token's scope has every one of these space-separated values.
     pub fn has_scope(&self, scope: &str) -> bool {
         let granted = self.token.registered.scope().unwrap_or_default();
-        scope.split_ascii_whitespace().all(|wanted| granted.split(' ').any(|one| one == wanted))
+        scope
+            .split_ascii_whitespace()
+            .all(|wanted| granted.split(' ').any(|one| one == wanted))
     }
 
     /// Refuses a token without every one of these space-separated scope values.
@@ -53,7 +55,11 @@ impl<C> Claims<C> {
     /// # Errors
     /// 403 `insufficient_scope`.
     pub fn require(&self, allowed: impl FnOnce(&C) -> bool) -> Result<(), Denial> {
-        if allowed(&self.app) { Ok(()) } else { Err(self.insufficient()) }
+        if allowed(&self.app) {
+            Ok(())
+        } else {
+            Err(self.insufficient())
+        }
     }
 
     fn insufficient(&self) -> Denial {
@@ -71,13 +77,19 @@ impl<C> Deref for Claims<C> {
 
 impl<C> Clone for Claims<C> {
     fn clone(&self) -> Self {
-        Self { app: self.app.clone(), token: self.token.clone(), renderer: self.renderer.clone() }
+        Self {
+            app: self.app.clone(),
+            token: self.token.clone(),
+            renderer: self.renderer.clone(),
+        }
     }
 }
 
 impl<C> fmt::Debug for Claims<C> {
     /// The registered claims only: the application's own may be personal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claims").field("token", &self.token.registered).finish_non_exhaustive()
+        f.debug_struct("Claims")
+            .field("token", &self.token.registered)
+            .finish_non_exhaustive()
     }
 }

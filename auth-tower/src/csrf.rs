@@ -43,13 +43,24 @@ impl CsrfPolicy {
             }
             return CookieAuthority::Absent;
         }
-        let has_header = self.required_header.is_none_or(|name| Single::read(facts, name) != Single::Absent);
-        if has_header && self.same_origin(facts) { CookieAuthority::Full } else { CookieAuthority::Refused }
+        let has_header = self
+            .required_header
+            .is_none_or(|name| Single::read(facts, name) != Single::Absent);
+        if has_header && self.same_origin(facts) {
+            CookieAuthority::Full
+        } else {
+            CookieAuthority::Refused
+        }
     }
 
     fn same_origin(&self, facts: &(impl RequestFacts + ?Sized)) -> bool {
         let origin = Single::read(facts, "origin");
-        let trusted = || origin.as_str().and_then(Origin::parse).is_some_and(|o| self.trusted_origins.contains(&o));
+        let trusted = || {
+            origin
+                .as_str()
+                .and_then(Origin::parse)
+                .is_some_and(|o| self.trusted_origins.contains(&o))
+        };
         match Single::read(facts, "sec-fetch-site") {
             Single::Once(site) if site == b"same-origin" || site == b"none" => true,
             Single::Once(_) | Single::Repeated => trusted(),
@@ -65,14 +76,20 @@ impl CsrfPolicy {
     /// Whether `Origin` is this server's: the same host and port as `Host`, and the scheme that the cookies need, which is
     /// HTTPS except on a loopback host (there, browsers treat plain HTTP as secure).
     fn is_own(&self, origin: &Single, facts: &(impl RequestFacts + ?Sized)) -> bool {
-        let Some(origin) = origin.as_str().and_then(Origin::parse) else { return false };
+        let Some(origin) = origin.as_str().and_then(Origin::parse) else {
+            return false;
+        };
         let host = match Single::read(facts, "host") {
             Single::Once(host) => String::from_utf8(host).ok(),
             Single::Absent => facts.authority().map(str::to_owned),
             Single::Repeated => None,
         };
         let Some(host) = host else { return false };
-        let scheme = if self.plain_http || is_loopback(&host) { "http" } else { "https" };
+        let scheme = if self.plain_http || is_loopback(&host) {
+            "http"
+        } else {
+            "https"
+        };
         Origin::parse(&format!("{scheme}://{host}")) == Some(origin)
     }
 }
@@ -82,7 +99,9 @@ fn speculative(facts: &(impl RequestFacts + ?Sized)) -> bool {
     for name in ["sec-purpose", "purpose", "x-moz"] {
         facts.header_lines(name, &mut |value| {
             let value = value.to_ascii_lowercase();
-            found |= [&b"prefetch"[..], b"prerender", b"preview"].iter().any(|p| value.windows(p.len()).any(|w| w == *p));
+            found |= [&b"prefetch"[..], b"prerender", b"preview"]
+                .iter()
+                .any(|p| value.windows(p.len()).any(|w| w == *p));
         });
     }
     found
@@ -129,11 +148,17 @@ impl Origin {
             Some(at) => (authority.get(..at)?, authority.get(at + 1..)?.parse().ok()?),
             None => (authority, default_port),
         };
-        let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+        let plain = host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
         let bracketed = host.starts_with('[') && host.ends_with(']');
         if host.is_empty() || !(plain || bracketed) {
             return None;
         }
-        Some(Self { scheme, host: host.to_ascii_lowercase(), port })
+        Some(Self {
+            scheme,
+            host: host.to_ascii_lowercase(),
+            port,
+        })
     }
 }

@@ -46,7 +46,9 @@ impl Drop for Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("issuer", &self.settings.issuer).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("issuer", &self.settings.issuer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -93,7 +95,8 @@ impl Engine {
     }
 
     pub(crate) fn unavailable(&self) -> Denial {
-        self.denial(Code::StoreUnavailable).with_retry_after(defaults::RETRY_AFTER)
+        self.denial(Code::StoreUnavailable)
+            .with_retry_after(defaults::RETRY_AFTER)
     }
 
     pub(crate) fn raise(&self, event: &Event) {
@@ -108,7 +111,9 @@ impl Engine {
         &self,
         call: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let answer = tokio::time::timeout(self.settings.store_deadline, call).await.unwrap_or(Err(StoreError::Timeout));
+        let answer = tokio::time::timeout(self.settings.store_deadline, call)
+            .await
+            .unwrap_or(Err(StoreError::Timeout));
         if let Err(error) = &answer {
             tracing::warn!(target: "auth", %error, source = error_source(error), "the session store failed");
         }
@@ -121,7 +126,10 @@ impl Engine {
         call: impl Future<Output = Result<Option<T>, AccountsError>> + Send,
     ) -> Result<Option<T>, Denial> {
         let late = || Err(AccountsError::unavailable("the accounts did not answer in time"));
-        match tokio::time::timeout(defaults::ACCOUNTS_DEADLINE, call).await.unwrap_or_else(|_| late()) {
+        match tokio::time::timeout(defaults::ACCOUNTS_DEADLINE, call)
+            .await
+            .unwrap_or_else(|_| late())
+        {
             Ok(answer) => Ok(answer),
             Err(AccountsError::RateLimited { retry_after }) => {
                 Err(self.denial(Code::RateLimited).with_retry_after(retry_after))
@@ -170,13 +178,22 @@ impl Engine {
 
     /// Reads the refresh cookies off a request. No I/O: what is not authentic goes no further.
     pub(crate) fn refresh_cookies(&self, facts: &(impl RequestFacts + ?Sized)) -> RefreshCookies {
-        let mut found =
-            RefreshCookies { authority: self.settings.csrf.judge(facts), sent: false, authentic: Vec::new() };
+        let mut found = RefreshCookies {
+            authority: self.settings.csrf.judge(facts),
+            sent: false,
+            authentic: Vec::new(),
+        };
         cookies::values(facts, &self.settings.cookie.name, &mut |value| {
             found.sent = true;
-            let Some(presented) = self.keys.authenticate_refresh(value) else { return };
+            let Some(presented) = self.keys.authenticate_refresh(value) else {
+                return;
+            };
             let room = found.authentic.len() < MAX_SESSIONS_TRIED;
-            match found.authentic.iter_mut().find(|other| other.session_id == presented.session_id) {
+            match found
+                .authentic
+                .iter_mut()
+                .find(|other| other.session_id == presented.session_id)
+            {
                 Some(other) if other.generation < presented.generation => *other = presented,
                 None if room => found.authentic.push(presented),
                 _ => {}
@@ -307,8 +324,13 @@ impl Engine {
 
     /// Ends one session, here at once and everywhere by the feed. Returns whether it was live.
     pub(crate) async fn end_session(&self, session: SessionId, reason: EndReason) -> Result<bool, Denial> {
-        let before = self.stored(self.store.end(session, reason)).await.map_err(|_| self.unavailable())?;
-        let live = before.as_ref().is_some_and(|found| found.record.over(found.now).is_none());
+        let before = self
+            .stored(self.store.end(session, reason))
+            .await
+            .map_err(|_| self.unavailable())?;
+        let live = before
+            .as_ref()
+            .is_some_and(|found| found.record.over(found.now).is_none());
         if let Some(found) = before {
             self.revocations.end(session, found.now);
         }
@@ -325,9 +347,21 @@ impl Engine {
         keep: Option<SessionId>,
         reason: EndReason,
     ) -> Result<u64, Denial> {
-        let all = self.stored(self.store.end_all(subject, keep, reason)).await.map_err(|_| self.unavailable())?;
-        self.revocations.apply(&[Ending { what: Ended::AllOf { subject: subject.key(), keep }, at: all.at }]);
-        self.raise(&Event::AllSessionsEnded { subject: subject.clone(), ended: all.ended });
+        let all = self
+            .stored(self.store.end_all(subject, keep, reason))
+            .await
+            .map_err(|_| self.unavailable())?;
+        self.revocations.apply(&[Ending {
+            what: Ended::AllOf {
+                subject: subject.key(),
+                keep,
+            },
+            at: all.at,
+        }]);
+        self.raise(&Event::AllSessionsEnded {
+            subject: subject.clone(),
+            ended: all.ended,
+        });
         Ok(all.ended)
     }
 }

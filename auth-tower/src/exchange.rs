@@ -30,7 +30,9 @@ pub(crate) struct RefreshCookie {
 
 impl fmt::Debug for RefreshCookie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RefreshCookie").field("max_age", &self.max_age).finish_non_exhaustive()
+        f.debug_struct("RefreshCookie")
+            .field("max_age", &self.max_age)
+            .finish_non_exhaustive()
     }
 }
 
@@ -108,24 +110,43 @@ impl Engine {
                     let (outcome, keep) = engine.exchange_now(&presented).await;
                     let from = engine.now();
                     let hands_out = match &outcome {
-                        Ok(Exchanged { issued, refresh: Some(_), .. }) => issued.verified.registered.generation(),
+                        Ok(Exchanged {
+                            issued,
+                            refresh: Some(_),
+                            ..
+                        }) => issued.verified.registered.generation(),
                         _ => None,
                     };
-                    let _ = settled.set(Settled { from, until: from + keep, hands_out });
+                    let _ = settled.set(Settled {
+                        from,
+                        until: from + keep,
+                        hands_out,
+                    });
                     outcome.map(Arc::new)
                 }
             });
             let lost = self.unavailable();
-            let outcome = task.map(|joined| joined.unwrap_or(Err(ExchangeError::Unavailable(lost)))).boxed().shared();
+            let outcome = task
+                .map(|joined| joined.unwrap_or(Err(ExchangeError::Unavailable(lost))))
+                .boxed()
+                .shared();
             Flight { outcome, settled }
         };
         let now = self.now();
         let seen = self.flights.seen.get(&presented.session_id);
-        let flight = self.flights.under_way.entry(key).or_insert_with_if(begin, |flight| flight.stale(now, seen)).into_value();
+        let flight = self
+            .flights
+            .under_way
+            .entry(key)
+            .or_insert_with_if(begin, |flight| flight.stale(now, seen))
+            .into_value();
         let outcome = flight.outcome.await;
         if let Ok(exchanged) = &outcome {
             let token = &exchanged.issued.verified;
-            if self.revocations.is_ended(token.registered.session_id(), &token.subject_key) {
+            if self
+                .revocations
+                .is_ended(token.registered.session_id(), &token.subject_key)
+            {
                 return Err(ExchangeError::Over(Some(Over::Ended(EndReason::SignedOut))));
             }
         }
@@ -147,9 +168,14 @@ impl Engine {
         let third = policy.grace / 3;
         // `keep`: as long as a fresh look would come to the same answer, and not longer than a burst lasts.
         let (generation, successor, keep) = match decision {
-            Decision::Rotate { current, .. } | Decision::Recover { current, .. } | Decision::Heal { current, .. } => {
-                (current, Some((current, (now + self.settings.lifetime.idle).min(before.absolute_expires_at))), third)
-            }
+            Decision::Rotate { current, .. } | Decision::Recover { current, .. } | Decision::Heal { current, .. } => (
+                current,
+                Some((
+                    current,
+                    (now + self.settings.lifetime.idle).min(before.absolute_expires_at),
+                )),
+                third,
+            ),
             Decision::Resend => {
                 let current = before.rotation.current;
                 (current, Some((current, before.expires_at())), third.saturating_sub(age))
@@ -164,7 +190,10 @@ impl Engine {
         self.tell(&decision, presented, &before, generation);
 
         let subject = &before.subject;
-        let grant = self.accounted(self.accounts.claims(subject)).await.map_err(ExchangeError::Unavailable)?;
+        let grant = self
+            .accounted(self.accounts.claims(subject))
+            .await
+            .map_err(ExchangeError::Unavailable)?;
         let Some(grant) = grant else {
             return Err(self.end_over(presented.session_id, EndReason::AccountGone).await);
         };
@@ -172,7 +201,10 @@ impl Engine {
         let refresh = match successor {
             None => None,
             Some((generation, expires_at)) => Some(RefreshCookie {
-                token: self.keys.mint_refresh(&presented.secret, generation).map_err(|_| self.broken("the ring has no refresh key"))?,
+                token: self
+                    .keys
+                    .mint_refresh(&presented.secret, generation)
+                    .map_err(|_| self.broken("the ring has no refresh key"))?,
                 max_age: expires_at.since(now),
             }),
         };
@@ -198,7 +230,9 @@ impl Engine {
         for _ in 0..8 {
             let advanced = self.stored(self.store.advance(presented.session_id, step)).await;
             let advanced = advanced.map_err(|_| ExchangeError::Unavailable(self.unavailable()))?;
-            let Some(Advanced { before, taken, now }) = advanced else { return Err(ExchangeError::Over(None)) };
+            let Some(Advanced { before, taken, now }) = advanced else {
+                return Err(ExchangeError::Over(None));
+            };
             if let Some(over) = before.over(now) {
                 if before.ended.is_some() {
                     self.revocations.end(presented.session_id, now);
@@ -221,7 +255,14 @@ impl Engine {
             if taken {
                 return Ok((before, decision, now));
             }
-            step = Advance { expected: before.rotation.current, expected_seen, unless_within, confirmed, current, idle };
+            step = Advance {
+                expected: before.rotation.current,
+                expected_seen,
+                unless_within,
+                confirmed,
+                current,
+                idle,
+            };
         }
         Err(self.broken("the session's counter would not hold still"))
     }
@@ -273,12 +314,15 @@ impl Engine {
         let event = match decision {
             Decision::Rotate { .. } => Event::Rotated { session, generation },
             Decision::Recover { .. } => Event::Recovered { session, generation },
-            Decision::Heal { .. } => {
-                Event::StoreHealed { session, presented: presented.generation, stored: before.rotation.current }
-            }
-            Decision::Resend | Decision::Tolerate => {
-                Event::ReplayServed { session, generation: presented.generation }
-            }
+            Decision::Heal { .. } => Event::StoreHealed {
+                session,
+                presented: presented.generation,
+                stored: before.rotation.current,
+            },
+            Decision::Resend | Decision::Tolerate => Event::ReplayServed {
+                session,
+                generation: presented.generation,
+            },
             Decision::Keep | Decision::Stolen => return,
         };
         self.raise(&event);

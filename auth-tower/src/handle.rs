@@ -119,7 +119,10 @@ impl Handle {
                     CookieOutcome::Exchanged(exchanged) => self.exchanged(&exchanged),
                     CookieOutcome::Over => self.clear(),
                 };
-                shared.engine.identify(self.access(), cookies, shared.on_outage, &mut write).await
+                shared
+                    .engine
+                    .identify(self.access(), cookies, shared.on_outage, &mut write)
+                    .await
             })
             .await
     }
@@ -194,7 +197,10 @@ impl Handle {
                 headers.push(("x-access-token-expires-in", expires_in.to_string()));
             }
             (Some(AccessWrite::Set { token, expires_in }), AccessTransport::Cookie(config)) => {
-                headers.push(("set-cookie", cookies::set(config, token, std::time::Duration::from_secs(*expires_in))));
+                headers.push((
+                    "set-cookie",
+                    cookies::set(config, token, std::time::Duration::from_secs(*expires_in)),
+                ));
             }
         }
         if !headers.is_empty() {
@@ -212,17 +218,27 @@ impl Handle {
 
     pub(crate) fn hand_out(&self, exchanged: &Exchanged) {
         let issued = &exchanged.issued;
-        self.write(issued.verified.registered.session_id(), exchanged.refresh.as_ref(), &issued.token, issued.expires_in);
+        self.write(
+            issued.verified.registered.session_id(),
+            exchanged.refresh.as_ref(),
+            &issued.token,
+            issued.expires_in,
+        );
     }
 
     pub(crate) fn write(&self, session: SessionId, refresh: Option<&RefreshCookie>, token: &str, expires_in: u64) {
         let config = &self.0.engine.settings.cookie;
         let mut pending = self.0.pending.lock();
         if let Some(refresh) = refresh {
-            pending.refresh =
-                Some(RefreshWrite::Set(session, cookies::set(config, refresh.token.expose_secret(), refresh.max_age)));
+            pending.refresh = Some(RefreshWrite::Set(
+                session,
+                cookies::set(config, refresh.token.expose_secret(), refresh.max_age),
+            ));
         }
-        pending.access = Some(AccessWrite::Set { token: token.to_owned(), expires_in });
+        pending.access = Some(AccessWrite::Set {
+            token: token.to_owned(),
+            expires_in,
+        });
         self.0.dirty.store(true, Ordering::Release);
     }
 
@@ -246,6 +262,8 @@ impl Handle {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("asked", &self.0.identity.initialized()).finish_non_exhaustive()
+        f.debug_struct("Handle")
+            .field("asked", &self.0.identity.initialized())
+            .finish_non_exhaustive()
     }
 }

@@ -39,8 +39,7 @@ struct Shared {
 }
 
 /// A hash of 32 random bytes that nobody kept, with the default parameters.
-const NOBODY: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5LWhhcy10aGlz$BxuZy1rTr5XkR7Qyxg1Hj1Yk3pXb1m4kS2tC6mT0c9w";
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5LWhhcy10aGlz$BxuZy1rTr5XkR7Qyxg1Hj1Yk3pXb1m4kS2tC6mT0c9w";
 
 const WAITING_PER_CORE: usize = 64;
 
@@ -69,7 +68,8 @@ impl Passwords {
         let password = password.clone();
         self.run(move || {
             let hash: Result<PasswordHash, _> = Argon2::default().hash_password(password.expose_secret().as_bytes());
-            hash.map(|hash| hash.to_string()).map_err(|_| AccountsError::unavailable("a password could not be hashed"))
+            hash.map(|hash| hash.to_string())
+                .map_err(|_| AccountsError::unavailable("a password could not be hashed"))
         })
         .await
     }
@@ -101,7 +101,9 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, AccountsError> + Send + 'static,
     ) -> Result<T, AccountsError> {
-        let busy = || AccountsError::RateLimited { retry_after: Duration::from_secs(1) };
+        let busy = || AccountsError::RateLimited {
+            retry_after: Duration::from_secs(1),
+        };
         let _in_line = self.0.waiting.try_acquire().map_err(|_| busy())?;
         let running = self.0.running.clone().acquire_owned().await.map_err(|_| busy())?;
         let work = tokio::task::spawn_blocking(move || {
@@ -109,7 +111,8 @@ impl Passwords {
             let _running = running;
             work()
         });
-        work.await.unwrap_or_else(|_| Err(AccountsError::unavailable("a password check broke off")))
+        work.await
+            .unwrap_or_else(|_| Err(AccountsError::unavailable("a password check broke off")))
     }
 }
 
@@ -121,6 +124,8 @@ impl Default for Passwords {
 
 impl fmt::Debug for Passwords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Passwords").field("free", &self.0.running.available_permits()).finish_non_exhaustive()
+        f.debug_struct("Passwords")
+            .field("free", &self.0.running.available_permits())
+            .finish_non_exhaustive()
     }
 }

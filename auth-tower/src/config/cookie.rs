@@ -4,7 +4,10 @@ use super::ConfigError;
 
 /// When a browser sends the cookie with requests that other sites cause (RFC 6265bis §5.6.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::exhaustive_enums, reason = "`None` would need a CSRF token of its own, so it is not offered")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "`None` would need a CSRF token of its own, so it is not offered"
+)]
 pub enum SameSite {
     /// Never. The default.
     #[default]
@@ -43,7 +46,13 @@ pub struct CookieConfig {
 impl CookieConfig {
     /// A cookie of this name with `Secure; SameSite=Strict; Path=/`, for this host only.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), path: "/".to_owned(), domain: None, same_site: SameSite::Strict, secure: true }
+        Self {
+            name: name.into(),
+            path: "/".to_owned(),
+            domain: None,
+            same_site: SameSite::Strict,
+            secure: true,
+        }
     }
 
     /// The paths the cookie is sent to. Default: `/`, which the `__Host-` prefix needs and a silent exchange anywhere too.
@@ -84,23 +93,39 @@ impl CookieConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         if self.name.is_empty() || self.name.len() > 64 || !self.name.bytes().all(token) {
-            return Err(ConfigError::invalid("cookie name", "must be 1 to 64 characters of an RFC 9110 token"));
+            return Err(ConfigError::invalid(
+                "cookie name",
+                "must be 1 to 64 characters of an RFC 9110 token",
+            ));
         }
         if !self.path.starts_with('/') || !self.path.bytes().all(|b| b.is_ascii_graphic() && b != b';') {
-            return Err(ConfigError::invalid("cookie path", "must begin with `/` and hold no `;`, space or control character"));
+            return Err(ConfigError::invalid(
+                "cookie path",
+                "must begin with `/` and hold no `;`, space or control character",
+            ));
         }
         if let Some(domain) = &self.domain {
             let label = |l: &str| !l.is_empty() && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
             if !domain.split('.').all(label) {
-                return Err(ConfigError::invalid("cookie domain", "must be a host name such as `example.com`"));
+                return Err(ConfigError::invalid(
+                    "cookie domain",
+                    "must be a host name such as `example.com`",
+                ));
             }
         }
         let name = self.name.to_ascii_lowercase();
-        if (name.starts_with("__secure-") || name.starts_with("__host-") || name.starts_with("__http-")) && !self.secure {
-            return Err(ConfigError::invalid("cookie name", "a `__Secure-` or `__Host-` cookie must be `Secure`; choose a plain name for plain HTTP"));
+        if (name.starts_with("__secure-") || name.starts_with("__host-") || name.starts_with("__http-")) && !self.secure
+        {
+            return Err(ConfigError::invalid(
+                "cookie name",
+                "a `__Secure-` or `__Host-` cookie must be `Secure`; choose a plain name for plain HTTP",
+            ));
         }
         if name.starts_with("__host-") && (self.path != "/" || self.domain.is_some()) {
-            return Err(ConfigError::invalid("cookie name", "a `__Host-` cookie must have `Path=/` and no `Domain`"));
+            return Err(ConfigError::invalid(
+                "cookie name",
+                "a `__Host-` cookie must have `Path=/` and no `Domain`",
+            ));
         }
         Ok(())
     }
@@ -108,7 +133,10 @@ impl CookieConfig {
 
 /// How access tokens reach the client.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[expect(clippy::exhaustive_enums, reason = "there are two ways to hand over a token that scripts and tools can use")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "there are two ways to hand over a token that scripts and tools can use"
+)]
 pub enum AccessTransport {
     /// In bodies and the `x-access-token` response header; the client sends them back as `Authorization: Bearer`.
     #[default]

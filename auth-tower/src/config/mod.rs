@@ -63,8 +63,14 @@ impl Default for Settings {
             access_lifetime: defaults::ACCESS_LIFETIME,
             leeway: Duration::ZERO,
             auth_time: false,
-            lifetime: Lifetime { idle: defaults::IDLE_LIFETIME, absolute: defaults::ABSOLUTE_LIFETIME },
-            policy: Policy { grace: defaults::GRACE, reuse: Reuse::Recover },
+            lifetime: Lifetime {
+                idle: defaults::IDLE_LIFETIME,
+                absolute: defaults::ABSOLUTE_LIFETIME,
+            },
+            policy: Policy {
+                grace: defaults::GRACE,
+                reuse: Reuse::Recover,
+            },
             cookie: CookieConfig::new("__Host-refresh"),
             transport: AccessTransport::Header,
             csrf: CsrfPolicy::default(),
@@ -110,7 +116,10 @@ impl Settings {
             return invalid("idle_lifetime", "must be at least one second");
         }
         if self.lifetime.absolute > defaults::MAX_COOKIE_AGE {
-            return invalid("absolute_lifetime", "must be at most 400 days: browsers cut a cookie's age to that");
+            return invalid(
+                "absolute_lifetime",
+                "must be at most 400 days: browsers cut a cookie's age to that",
+            );
         }
         if self.lifetime.idle > self.lifetime.absolute {
             return Err(ConfigError::Contradiction {
@@ -123,7 +132,10 @@ impl Settings {
             return invalid("store_deadline", "must be longer than zero");
         }
         if self.max_staleness < Duration::from_millis(500) {
-            return invalid("max_staleness", "must be at least half a second, or the feed could never be fresh");
+            return invalid(
+                "max_staleness",
+                "must be at least half a second, or the feed could never be fresh",
+            );
         }
         if self.token_cache_bytes > 64 * 1024 * 1024 * 1024 {
             return invalid("token_cache_bytes", "must be at most 64 GiB");

@@ -27,11 +27,17 @@ pin_project! {
 
 impl<B> ResponseBody<B> {
     pub(super) fn inner(body: B) -> Self {
-        Self { kind: Kind::Inner { body } }
+        Self {
+            kind: Kind::Inner { body },
+        }
     }
 
     pub(super) fn denial(body: String) -> Self {
-        Self { kind: Kind::Denial { body: Some(body.into()) } }
+        Self {
+            kind: Kind::Denial {
+                body: Some(body.into()),
+            },
+        }
     }
 }
 

@@ -18,7 +18,12 @@ pub struct HttpFacts<'a> {
 impl<'a> HttpFacts<'a> {
     /// The facts of a request with these parts, from this peer.
     pub fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap, client_ip: Option<IpAddr>) -> Self {
-        Self { method, uri, headers, client_ip }
+        Self {
+            method,
+            uri,
+            headers,
+            client_ip,
+        }
     }
 }
 

@@ -54,7 +54,9 @@ impl<F> fmt::Debug for ResponseFuture<F> {
 /// Appends cookies and replaces everything else.
 pub(super) fn write(headers: &[(&'static str, String)], into: &mut HeaderMap) {
     for (name, value) in headers {
-        let Ok(mut value) = HeaderValue::from_str(value) else { continue };
+        let Ok(mut value) = HeaderValue::from_str(value) else {
+            continue;
+        };
         let name = HeaderName::from_static(name);
         if name == http::header::SET_COOKIE {
             value.set_sensitive(true);
@@ -100,10 +102,18 @@ where
     pub(super) fn new(inner: S, request: Request<B>, handle: Handle) -> Self {
         let request = Some(request);
         let state = match handle.claims_now::<C>() {
-            Some(known) => State::Known { known: Some(known), inner, request },
+            Some(known) => State::Known {
+                known: Some(known),
+                inner,
+                request,
+            },
             None => {
                 let asked = handle.clone();
-                State::Asking { asking: Box::pin(async move { asked.claims().await }), inner, request }
+                State::Asking {
+                    asking: Box::pin(async move { asked.claims().await }),
+                    inner,
+                    request,
+                }
             }
         };
         Self { state, handle }

@@ -51,7 +51,10 @@ pub struct AuthLayer<C> {
 
 impl<C> AuthLayer<C> {
     pub(crate) fn new(auth: Auth<C>) -> Self {
-        Self { auth, on_outage: OnOutage::Accept }
+        Self {
+            auth,
+            on_outage: OnOutage::Accept,
+        }
     }
 
     /// What happens to a valid access token when neither the revocation feed nor the store can be asked. Default:
@@ -77,12 +80,17 @@ impl<S, C> Layer<S> for AuthLayer<C> {
 
 impl<C> Clone for AuthLayer<C> {
     fn clone(&self) -> Self {
-        Self { auth: self.auth.clone(), on_outage: self.on_outage }
+        Self {
+            auth: self.auth.clone(),
+            on_outage: self.on_outage,
+        }
     }
 }
 
 impl<C> fmt::Debug for AuthLayer<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthLayer").field("on_outage", &self.on_outage).finish_non_exhaustive()
+        f.debug_struct("AuthLayer")
+            .field("on_outage", &self.on_outage)
+            .finish_non_exhaustive()
     }
 }

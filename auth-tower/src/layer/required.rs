@@ -30,19 +30,28 @@ impl<S, C> Layer<S> for RequiredLayer<C> {
     type Service = Required<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Required { inner, auth: self.auth.clone(), on_outage: self.on_outage }
+        Required {
+            inner,
+            auth: self.auth.clone(),
+            on_outage: self.on_outage,
+        }
     }
 }
 
 impl<C> Clone for RequiredLayer<C> {
     fn clone(&self) -> Self {
-        Self { auth: self.auth.clone(), on_outage: self.on_outage }
+        Self {
+            auth: self.auth.clone(),
+            on_outage: self.on_outage,
+        }
     }
 }
 
 impl<C> fmt::Debug for RequiredLayer<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequiredLayer").field("on_outage", &self.on_outage).finish_non_exhaustive()
+        f.debug_struct("RequiredLayer")
+            .field("on_outage", &self.on_outage)
+            .finish_non_exhaustive()
     }
 }
 
@@ -72,7 +81,12 @@ where
         let ready = std::mem::replace(&mut self.inner, clone);
 
         let handle = self.auth.handle(self.on_outage);
-        handle.observe(&HttpFacts::new(request.method(), request.uri(), request.headers(), None));
+        handle.observe(&HttpFacts::new(
+            request.method(),
+            request.uri(),
+            request.headers(),
+            None,
+        ));
         request.extensions_mut().insert(handle.clone());
         RequiredFuture::new(ready, request, handle)
     }
@@ -80,12 +94,18 @@ where
 
 impl<S: Clone, C> Clone for Required<S, C> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), auth: self.auth.clone(), on_outage: self.on_outage }
+        Self {
+            inner: self.inner.clone(),
+            auth: self.auth.clone(),
+            on_outage: self.on_outage,
+        }
     }
 }
 
 impl<S: fmt::Debug, C> fmt::Debug for Required<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Required").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("Required")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
     }
 }

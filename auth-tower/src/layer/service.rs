@@ -44,12 +44,18 @@ where
 
 impl<S: Clone, C> Clone for AuthService<S, C> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), auth: self.auth.clone(), on_outage: self.on_outage }
+        Self {
+            inner: self.inner.clone(),
+            auth: self.auth.clone(),
+            on_outage: self.on_outage,
+        }
     }
 }
 
 impl<S: fmt::Debug, C> fmt::Debug for AuthService<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthService").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("AuthService")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
     }
 }

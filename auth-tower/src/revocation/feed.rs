@@ -50,7 +50,10 @@ pub(crate) async fn purge(store: Arc<dyn ErasedStore>, retention: Retention, dea
         let jitter = rand::random_range(0.5..1.5);
         tokio::time::sleep(defaults::PURGE_EVERY.mul_f64(jitter)).await;
         loop {
-            match tokio::time::timeout(deadline, store.purge(retention)).await.unwrap_or(Err(StoreError::Timeout)) {
+            match tokio::time::timeout(deadline, store.purge(retention))
+                .await
+                .unwrap_or(Err(StoreError::Timeout))
+            {
                 Ok(0) => break,
                 // Between batches, requests come first.
                 Ok(_) => tokio::time::sleep(Duration::from_millis(20)).await,

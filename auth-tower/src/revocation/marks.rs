@@ -38,8 +38,14 @@ impl Marks {
 
     fn take(&self) -> Vec<Mark> {
         let mut waiting = self.waiting.lock();
-        let batch: Vec<Mark> =
-            waiting.iter().take(BATCH).map(|(id, generation)| Mark { id: *id, generation: *generation }).collect();
+        let batch: Vec<Mark> = waiting
+            .iter()
+            .take(BATCH)
+            .map(|(id, generation)| Mark {
+                id: *id,
+                generation: *generation,
+            })
+            .collect();
         for mark in &batch {
             waiting.remove(&mark.id);
         }

@@ -59,7 +59,10 @@ impl Revocations {
             ended: Cache::builder().time_to_live(memory).build(),
             cuts: Cache::builder().time_to_live(memory).build(),
             vouched: Cache::builder().time_to_live(memory).max_capacity(100_000).build(),
-            looked_up: Cache::builder().time_to_live(max_staleness).max_capacity(100_000).build(),
+            looked_up: Cache::builder()
+                .time_to_live(max_staleness)
+                .max_capacity(100_000)
+                .build(),
             epoch: AtomicU64::new(1),
             fresh_until: AtomicI64::new(i64::MIN),
             max_staleness,
@@ -114,12 +117,14 @@ impl Revocations {
     /// How long ago the feed was last read to its end, or `None` if that is longer than the allowed staleness.
     pub(crate) fn feed_age(&self, now: Timestamp) -> Option<Duration> {
         let until = Timestamp::from_millis(self.fresh_until.load(Ordering::Relaxed));
-        self.is_fresh(now).then(|| self.max_staleness.saturating_sub(until.since(now)))
+        self.is_fresh(now)
+            .then(|| self.max_staleness.saturating_sub(until.since(now)))
     }
 
     /// The feed was read to its end by a call that began at `now`.
     pub(crate) fn refreshed(&self, now: Timestamp) {
-        self.fresh_until.store((now + self.max_staleness).as_millis(), Ordering::Relaxed);
+        self.fresh_until
+            .store((now + self.max_staleness).as_millis(), Ordering::Relaxed);
     }
 
     /// Takes endings in. Idempotent, and monotone: nothing takes one out but its age.
@@ -144,7 +149,10 @@ impl Revocations {
 
     /// This process ended a session.
     pub(crate) fn end(&self, session: SessionId, at: Timestamp) {
-        self.apply(&[Ending { what: Ended::Session(session), at }]);
+        self.apply(&[Ending {
+            what: Ended::Session(session),
+            at,
+        }]);
     }
 
     /// The store said at `at`, by its own clock, that this session is live.

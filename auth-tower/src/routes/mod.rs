@@ -36,8 +36,15 @@ pub enum Route {
 
 impl Route {
     /// Every ready route.
-    pub const ALL: [Self; 7] =
-        [Self::Login, Self::Refresh, Self::Logout, Self::LogoutAll, Self::Sessions, Self::Session, Self::Jwks];
+    pub const ALL: [Self; 7] = [
+        Self::Login,
+        Self::Refresh,
+        Self::Logout,
+        Self::LogoutAll,
+        Self::Sessions,
+        Self::Session,
+        Self::Jwks,
+    ];
 
     /// The path below the prefix, with `{id}` where a session's id stands; [`Jwks`](Self::Jwks) has an absolute one
     /// (RFC 8615).
@@ -100,16 +107,31 @@ impl Reply {
         let rendered = denial.body();
         let mut headers = denial.headers();
         headers.push(("content-type", rendered.content_type.to_owned()));
-        Self { status: denial.status(), headers, body: rendered.body, denial: Some(denial) }
+        Self {
+            status: denial.status(),
+            headers,
+            body: rendered.body,
+            denial: Some(denial),
+        }
     }
 
     fn empty() -> Self {
-        Self { status: 204, headers: vec![no_store()], body: String::new(), denial: None }
+        Self {
+            status: 204,
+            headers: vec![no_store()],
+            body: String::new(),
+            denial: None,
+        }
     }
 
     fn json(body: &impl Serialize) -> Self {
         match serde_json::to_string(body) {
-            Ok(body) => Self { status: 200, headers: vec![no_store(), json()], body, denial: None },
+            Ok(body) => Self {
+                status: 200,
+                headers: vec![no_store(), json()],
+                body,
+                denial: None,
+            },
             Err(_) => Self::denied(Denial::new(Code::Internal)),
         }
     }
@@ -165,7 +187,10 @@ impl Endpoint {
 
     async fn act(&self, body: Option<RequestBody>, id: Option<&str>) -> Result<Reply, Denial> {
         if !self.method_fits {
-            return Err(self.engine.denial(Code::MethodNotAllowed).with_allow(self.route.allow()));
+            return Err(self
+                .engine
+                .denial(Code::MethodNotAllowed)
+                .with_allow(self.route.allow()));
         }
         Ok(match self.route {
             Route::Login => {
@@ -183,26 +208,35 @@ impl Endpoint {
                 struct Ended {
                     ended: u64,
                 }
-                Reply::json(&Ended { ended: self.session.end_all().await? })
+                Reply::json(&Ended {
+                    ended: self.session.end_all().await?,
+                })
             }
             Route::Sessions => {
                 #[derive(Serialize)]
                 struct Sessions {
                     sessions: Vec<SessionInfo>,
                 }
-                Reply::json(&Sessions { sessions: self.session.list().await? })
+                Reply::json(&Sessions {
+                    sessions: self.session.list().await?,
+                })
             }
             Route::Session => {
                 let id = id.and_then(|id| id.parse::<SessionId>().ok());
                 // Who asks comes first: a stranger learns nothing of what is there.
                 self.handle.user().await?;
-                self.session.end(id.ok_or_else(|| self.engine.denial(Code::NotFound))?).await?;
+                self.session
+                    .end(id.ok_or_else(|| self.engine.denial(Code::NotFound))?)
+                    .await?;
                 Reply::empty()
             }
             Route::Jwks => Reply {
                 status: 200,
                 headers: vec![
-                    ("cache-control", format!("public, max-age={}", defaults::JWKS_MAX_AGE.as_secs())),
+                    (
+                        "cache-control",
+                        format!("public, max-age={}", defaults::JWKS_MAX_AGE.as_secs()),
+                    ),
                     ("content-type", "application/jwk-set+json".to_owned()),
                 ],
                 body: self.engine.keys.jwks(),
@@ -227,7 +261,11 @@ impl Endpoint {
             Some(RequestBody::TooLarge) => Err(self.engine.denial(Code::PayloadTooLarge)),
             Some(RequestBody::Broken) | None => Err(unreadable()),
             Some(RequestBody::Complete(body)) => {
-                let Body { username, password, device } = serde_json::from_slice(&body).map_err(|_| unreadable())?;
+                let Body {
+                    username,
+                    password,
+                    device,
+                } = serde_json::from_slice(&body).map_err(|_| unreadable())?;
                 Ok(Login::new(username, password, self.session.client(device.as_deref())))
             }
         }

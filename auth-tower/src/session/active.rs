@@ -49,7 +49,9 @@ pub struct SignedIn {
 
 impl fmt::Debug for SignedIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SignedIn").field("session_id", &self.session_id).finish_non_exhaustive()
+        f.debug_struct("SignedIn")
+            .field("session_id", &self.session_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -95,7 +97,11 @@ impl Session {
     pub fn observe(handle: &Handle, facts: &(impl RequestFacts + ?Sized)) -> Self {
         handle.observe(facts);
         handle.observe_cookies(facts);
-        Self { handle: handle.clone(), ip: facts.client_ip(), user_agent: user_agent(facts) }
+        Self {
+            handle: handle.clone(),
+            ip: facts.client_ip(),
+            user_agent: user_agent(facts),
+        }
     }
 
     /// What a session list will show of this request's client.
@@ -138,20 +144,34 @@ impl Session {
             lifetime: engine.settings.lifetime,
             client,
         };
-        let record = engine.stored(engine.store.create(new)).await.map_err(|error| match error {
-            StoreError::Full => engine.denial(Code::StoreUnavailable).with_retry_after(Duration::from_secs(60)),
-            _ => engine.unavailable(),
-        })?;
+        let record = engine
+            .stored(engine.store.create(new))
+            .await
+            .map_err(|error| match error {
+                StoreError::Full => engine
+                    .denial(Code::StoreUnavailable)
+                    .with_retry_after(Duration::from_secs(60)),
+                _ => engine.unavailable(),
+            })?;
         let session = record.id;
         let generation = record.rotation.current;
-        let issued = engine.issue(&record, &subject, generation, &grant).map_err(|error| match error {
-            ExchangeError::Unavailable(denial) => denial,
-            ExchangeError::Over(_) => engine.denial(Code::Internal),
-        })?;
+        let issued = engine
+            .issue(&record, &subject, generation, &grant)
+            .map_err(|error| match error {
+                ExchangeError::Unavailable(denial) => denial,
+                ExchangeError::Over(_) => engine.denial(Code::Internal),
+            })?;
         engine.revocations.vouch(session, &subject.key(), record.created_at);
-        let token = engine.keys.mint_refresh(&secret, generation).map_err(|_| engine.denial(Code::Internal))?;
-        let refresh = RefreshCookie { token, max_age: record.expires_at().since(record.created_at) };
-        self.handle.write(session, Some(&refresh), &issued.token, issued.expires_in);
+        let token = engine
+            .keys
+            .mint_refresh(&secret, generation)
+            .map_err(|_| engine.denial(Code::Internal))?;
+        let refresh = RefreshCookie {
+            token,
+            max_age: record.expires_at().since(record.created_at),
+        };
+        self.handle
+            .write(session, Some(&refresh), &issued.token, issued.expires_in);
         engine.raise(&Event::SignedIn { subject, session });
         self.end_previous(session).await;
         Ok(SignedIn {
@@ -168,7 +188,11 @@ impl Session {
         for previous in &cookies.authentic {
             if previous.session_id != begun {
                 // The sign-in stands all the same; the failure has been logged.
-                let _ = self.handle.engine().end_session(previous.session_id, EndReason::Replaced).await;
+                let _ = self
+                    .handle
+                    .engine()
+                    .end_session(previous.session_id, EndReason::Replaced)
+                    .await;
             }
         }
     }
@@ -221,7 +245,10 @@ impl Session {
             Access::Expired(session) => Some(*session),
             Access::Absent | Access::Malformed | Access::UnknownKey | Access::Invalid => None,
         };
-        let authority = self.handle.cookies().map_or(CookieAuthority::Absent, |cookies| cookies.authority);
+        let authority = self
+            .handle
+            .cookies()
+            .map_or(CookieAuthority::Absent, |cookies| cookies.authority);
         if by_token.is_none() && authority == CookieAuthority::Refused {
             return Err(engine.denial(Code::CrossSiteRequest));
         }
@@ -261,7 +288,10 @@ impl Session {
 
     async fn end_all_but(&self, keep: Option<SessionId>) -> Result<u64, Denial> {
         let user = self.handle.user().await?;
-        self.handle.engine().end_all(user.registered.subject(), keep, EndReason::AllEnded).await
+        self.handle
+            .engine()
+            .end_all(user.registered.subject(), keep, EndReason::AllEnded)
+            .await
     }
 
     /// The user's live sessions, oldest first; at most the 200 newest.
@@ -271,10 +301,15 @@ impl Session {
     pub async fn list(&self) -> Result<Vec<SessionInfo>, Denial> {
         let user = self.handle.user().await?;
         let engine = self.handle.engine();
-        let records = engine.stored(engine.store.list(user.registered.subject(), defaults::LIST_LIMIT)).await;
+        let records = engine
+            .stored(engine.store.list(user.registered.subject(), defaults::LIST_LIMIT))
+            .await;
         let current = user.registered.session_id();
         let records = records.map_err(|_| engine.unavailable())?;
-        Ok(records.into_iter().map(|record| SessionInfo::of(record, current)).collect())
+        Ok(records
+            .into_iter()
+            .map(|record| SessionInfo::of(record, current))
+            .collect())
     }
 
     /// Ends one of the user's sessions.
@@ -284,7 +319,10 @@ impl Session {
     pub async fn end(&self, session: SessionId) -> Result<(), Denial> {
         let user = self.handle.user().await?;
         let engine = self.handle.engine();
-        let found = engine.stored(engine.store.find(session)).await.map_err(|_| engine.unavailable())?;
+        let found = engine
+            .stored(engine.store.find(session))
+            .await
+            .map_err(|_| engine.unavailable())?;
         let own = found.is_some_and(|found| {
             found.record.subject == *user.registered.subject() && found.record.over(found.now).is_none()
         });
@@ -307,6 +345,8 @@ impl Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("handle", &self.handle).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("handle", &self.handle)
+            .finish_non_exhaustive()
     }
 }

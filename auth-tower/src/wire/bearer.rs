@@ -41,7 +41,11 @@ fn parse(value: &[u8]) -> Result<Option<&[u8]>, Unreadable> {
     let value = value.trim_ascii();
     let end = value.iter().position(|b| *b == b' ').unwrap_or(value.len());
     let (scheme, rest) = value.split_at(end);
-    if scheme.is_empty() || !scheme.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b)) {
+    if scheme.is_empty()
+        || !scheme
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
+    {
         return Err(Unreadable);
     }
     if !scheme.eq_ignore_ascii_case(b"bearer") {
@@ -57,7 +61,9 @@ fn parse(value: &[u8]) -> Result<Option<&[u8]>, Unreadable> {
 
 /// Whether the query carries `access_token` too. It is never read as a credential (RFC 9700 §4.3.2).
 fn token_in_query(facts: &(impl RequestFacts + ?Sized)) -> bool {
-    facts.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("access_token=")))
+    facts
+        .query()
+        .is_some_and(|query| query.split('&').any(|pair| pair.starts_with("access_token=")))
 }
 
 /// The value of a header that tells the client about its browser, cut to what is worth keeping.

@@ -18,7 +18,9 @@ pub(crate) fn values(facts: &(impl RequestFacts + ?Sized), name: &str, each: &mu
     facts.header_lines("cookie", &mut |line| {
         for pair in line.split(|b| *b == b';') {
             let mut parts = pair.splitn(2, |b| *b == b'=');
-            let (Some(key), Some(value)) = (parts.next(), parts.next()) else { continue };
+            let (Some(key), Some(value)) = (parts.next(), parts.next()) else {
+                continue;
+            };
             if key.trim_ascii() == name.as_bytes() && seen < MAX_SAME_NAME {
                 seen += 1;
                 each(value.trim_ascii());

@@ -65,18 +65,28 @@ impl Code {
             Self::MissingRefreshToken => (401, "missing_refresh_token", "No refresh token was sent."),
             Self::InvalidRefreshToken => (401, "invalid_refresh_token", "The refresh token is not valid here."),
             Self::RefreshTokenExpired => (401, "refresh_token_expired", "The session has expired. Sign in again."),
-            Self::RefreshTokenReused => {
-                (401, "refresh_token_reused", "A superseded refresh token was used, so the session was ended. Sign in again.")
-            }
+            Self::RefreshTokenReused => (
+                401,
+                "refresh_token_reused",
+                "A superseded refresh token was used, so the session was ended. Sign in again.",
+            ),
             Self::SessionEnded => (401, "session_ended", "The session has ended. Sign in again."),
             Self::CrossSiteRequest => (403, "cross_site_request", "This request came from another site."),
             Self::InvalidRequest => (400, "invalid_request", "The request cannot be understood."),
             Self::NotFound => (404, "not_found", "There is nothing here."),
             Self::MethodNotAllowed => (405, "method_not_allowed", "This method is not allowed here."),
             Self::PayloadTooLarge => (413, "payload_too_large", "The request body is too large."),
-            Self::UnsupportedMediaType => (415, "unsupported_media_type", "The request body must be application/json."),
+            Self::UnsupportedMediaType => (
+                415,
+                "unsupported_media_type",
+                "The request body must be application/json.",
+            ),
             Self::RateLimited => (429, "rate_limited", "Too many attempts. Try again later."),
-            Self::StoreUnavailable => (503, "store_unavailable", "Sessions cannot be checked now. Try again shortly."),
+            Self::StoreUnavailable => (
+                503,
+                "store_unavailable",
+                "Sessions cannot be checked now. Try again shortly.",
+            ),
             Self::Internal => (500, "internal", "Something went wrong on the server."),
         }
     }
@@ -148,12 +158,22 @@ pub struct Denial {
 
 impl Denial {
     pub(crate) fn new(code: Code) -> Self {
-        Self { code, presented: false, scope: None, retry_after: None, allow: None, renderer: None }
+        Self {
+            code,
+            presented: false,
+            scope: None,
+            retry_after: None,
+            allow: None,
+            renderer: None,
+        }
     }
 
     /// A denial in answer to a bearer token that was sent.
     pub(crate) fn of_token(code: Code) -> Self {
-        Self { presented: true, ..Self::new(code) }
+        Self {
+            presented: true,
+            ..Self::new(code)
+        }
     }
 
     pub(crate) fn presented(mut self, presented: bool) -> Self {
@@ -256,7 +276,11 @@ impl Denial {
         };
         let mut challenge = format!("Bearer error=\"{error}\", error_description=\"{}\"", self.code.detail());
         // A scope that could not stand in a quoted string is left out rather than escaped: RFC 6749 §3.3 has no such scope.
-        if let Some(scope) = self.scope.as_deref().filter(|s| s.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\')) {
+        if let Some(scope) = self
+            .scope
+            .as_deref()
+            .filter(|s| s.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\'))
+        {
             challenge.push_str(&format!(", scope=\"{scope}\""));
         }
         Some(challenge)
@@ -265,7 +289,10 @@ impl Denial {
 
 impl fmt::Debug for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Denial").field("code", &self.code).field("scope", &self.scope).finish_non_exhaustive()
+        f.debug_struct("Denial")
+            .field("code", &self.code)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use super::{Advance, Advanced, AllEnded, Cursor, Endings, Found, Mark, NewSession, Retention, SessionStore, StoreError};
+use super::{
+    Advance, Advanced, AllEnded, Cursor, Endings, Found, Mark, NewSession, Retention, SessionStore, StoreError,
+};
 use crate::id::{SessionId, Subject};
 use crate::session::record::{EndReason, SessionRecord};
 

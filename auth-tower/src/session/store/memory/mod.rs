@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use self::log::Log;
 use self::shard::Shard;
 use super::{
-    Advance, Advanced, Cursor, Ended, Endings, Found, Mark, NewSession, PURGE_BATCH, Retention, SessionStore,
+    Advance, Advanced, AllEnded, Cursor, Ended, Endings, Found, Mark, NewSession, PURGE_BATCH, Retention, SessionStore,
     StoreError,
 };
 use crate::clock::{Clock, Timestamp};
@@ -202,13 +202,21 @@ impl SessionStore for MemoryStore {
         Ok(Some(Found { record, now }))
     }
 
-    async fn end_all(&self, subject: &Subject, keep: Option<SessionId>, _reason: EndReason) -> Result<u64, StoreError> {
+    async fn end_all(
+        &self,
+        subject: &Subject,
+        keep: Option<SessionId>,
+        _reason: EndReason,
+    ) -> Result<AllEnded, StoreError> {
         let key = subject.key();
         let mut shard = self.0.shard(key.routing()).lock();
         let now = self.0.clock.now();
         let keep = keep.filter(|id| shard.is_live_of(id, &key, now));
         let epoch = self.0.log.append(Ended::AllOf { subject: key, keep }, now);
-        Ok(shard.end_all(key, keep, epoch, now))
+        Ok(AllEnded {
+            ended: shard.end_all(key, keep, epoch, now),
+            at: now,
+        })
     }
 
     async fn list(&self, subject: &Subject, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
