@@ -1,1 +1,17 @@
-//! placeholder
+//! What the example apps share: settings from the environment, two users, one page.
+//!
+//! Nothing here knows a web framework, so that an app on axum and one on actix-web differ only in their handlers.
+
+pub mod api;
+mod authority;
+pub mod logging;
+pub mod page;
+pub mod settings;
+mod shutdown;
+mod startup;
+pub mod users;
+
+pub use authority::authority;
+pub use settings::{Settings, SettingsError};
+pub use shutdown::shutdown;
+pub use startup::{StartupError, announce, refuse};
