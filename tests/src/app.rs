@@ -87,7 +87,9 @@ impl Settings {
     /// Starts the app and waits until it ends by itself.
     pub async fn refused(&self) -> Refusal {
         let process = Process::spawn(self);
-        tokio::time::timeout(PATIENCE, process.finish()).await.expect("an app with these settings ends by itself")
+        tokio::time::timeout(PATIENCE, process.finish())
+            .await
+            .expect("an app with these settings ends by itself")
     }
 }
 
@@ -205,7 +207,9 @@ impl Process {
         let drain = tokio::spawn(async move {
             let mut chunk = vec![0; 64 * 1024];
             while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
-                sink.lock().expect("nobody panics with it").extend_from_slice(&chunk[..read]);
+                sink.lock()
+                    .expect("nobody panics with it")
+                    .extend_from_slice(&chunk[..read]);
             }
         });
         Self {
@@ -242,13 +246,21 @@ impl Process {
 fn binary(app: App) -> &'static Path {
     static BUILT: OnceLock<Mutex<BTreeMap<&'static str, &'static Path>>> = OnceLock::new();
     let mut built = BUILT.get_or_init(Mutex::default).lock().expect("no build panicked");
-    built.entry(app.package()).or_insert_with(|| Box::leak(build(app.package()).into_boxed_path()))
+    built
+        .entry(app.package())
+        .or_insert_with(|| Box::leak(build(app.package()).into_boxed_path()))
 }
 
 fn build(package: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = std::process::Command::new(cargo)
-        .args(["build", "--quiet", "--message-format=json-render-diagnostics", "--package", package])
+        .args([
+            "build",
+            "--quiet",
+            "--message-format=json-render-diagnostics",
+            "--package",
+            package,
+        ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

@@ -11,8 +11,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::wait::PATIENCE;
+
+/// How many browsers run at once: each keeps a core busy, and a page that waits for a core is late for its grace.
+static SEATS: Semaphore = Semaphore::const_new(2);
 
 /// A browser with an empty profile. It goes when this value goes.
 #[derive(Debug)]
@@ -22,11 +26,13 @@ pub struct Browser {
     group: Pid,
     _driver: Child,
     _profile: TempDir,
+    _seat: SemaphorePermit<'static>,
 }
 
 impl Browser {
     /// Starts ChromeDriver on a free port and Chromium behind it.
     pub async fn start() -> Self {
+        let seat = SEATS.acquire().await.expect("never closed");
         let profile = tempfile::tempdir().expect("a temporary folder");
         let chromium = installed("chromium", "chromium");
         // A group of its own, so that the browser's many processes can be ended with it.
@@ -66,15 +72,19 @@ impl Browser {
         });
         let mut capabilities = Capabilities::new();
         capabilities.insert("goog:chromeOptions".to_owned(), options);
-        let client =
-            Client::with_capabilities_and_connector(&format!("http://127.0.0.1:{port}"), &capabilities, HttpConnector::new())
-                .await
-                .expect("a browser session");
+        let client = Client::with_capabilities_and_connector(
+            &format!("http://127.0.0.1:{port}"),
+            &capabilities,
+            HttpConnector::new(),
+        )
+        .await
+        .expect("a browser session");
         Self {
             client,
             group,
             _driver: driver,
             _profile: profile,
+            _seat: seat,
         }
     }
 
@@ -96,7 +106,11 @@ impl Browser {
 
     /// How many elements match now.
     pub async fn count(&self, selector: &str) -> usize {
-        self.client.find_all(Locator::Css(selector)).await.expect("a search").len()
+        self.client
+            .find_all(Locator::Css(selector))
+            .await
+            .expect("a search")
+            .len()
     }
 
     /// Waits until nothing matches any more.
@@ -107,7 +121,11 @@ impl Browser {
 
     /// Clicks once the element is there.
     pub async fn click(&self, selector: &str) {
-        self.find(selector).await.click().await.unwrap_or_else(|e| panic!("clicking {selector}: {e}"));
+        self.find(selector)
+            .await
+            .click()
+            .await
+            .unwrap_or_else(|e| panic!("clicking {selector}: {e}"));
     }
 
     /// Puts text into a field.
@@ -144,4 +162,20 @@ fn installed(program: &str, package: &str) -> String {
         .unwrap_or_else(|| panic!("{program} is missing: install Debian's package {package}"))
         .display()
         .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_is_read_and_its_script_runs() {
+        let browser = Browser::start().await;
+        browser
+            .open("data:text/html,<p id=a>before</p><script>a.textContent='after'</script>")
+            .await;
+        assert_eq!(browser.text("#a").await, "after");
+        assert_eq!(browser.run("return 6 * arguments[0]", vec![json!(7)]).await, 42);
+        assert_eq!(browser.count("p").await, 1);
+    }
 }

@@ -44,13 +44,19 @@ impl Client {
         };
         let response = client.absorb(login.send(client.address).await);
         assert_eq!(response.status, 200, "sign-in: {response:?}");
-        assert!(client.jar.value(REFRESH_COOKIE).is_some(), "sign-in sets a refresh cookie: {response:?}");
+        assert!(
+            client.jar.value(REFRESH_COOKIE).is_some(),
+            "sign-in sets a refresh cookie: {response:?}"
+        );
         client
     }
 
     /// The refresh token in the jar.
     pub fn refresh_token(&self) -> String {
-        self.jar.value(REFRESH_COOKIE).expect("a refresh cookie in the jar").to_owned()
+        self.jar
+            .value(REFRESH_COOKIE)
+            .expect("a refresh cookie in the jar")
+            .to_owned()
     }
 
     /// The generation of the refresh token in the jar.

@@ -23,7 +23,9 @@ pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
 
 /// The bytes behind base64url without padding.
 pub fn from_base64url(text: &str) -> Vec<u8> {
-    URL_SAFE_NO_PAD.decode(text).unwrap_or_else(|e| panic!("not base64url: {e}"))
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .unwrap_or_else(|e| panic!("not base64url: {e}"))
 }
 
 /// HMAC-SHA256 under the bytes of a secret.
@@ -46,7 +48,8 @@ impl Jwt {
     /// Takes a token apart, whatever its signature.
     pub fn decode(token: &str) -> Self {
         let mut parts = token.split('.');
-        let mut json = || serde_json::from_slice(&from_base64url(parts.next().unwrap_or_default())).expect("a JWT part");
+        let mut json =
+            || serde_json::from_slice(&from_base64url(parts.next().unwrap_or_default())).expect("a JWT part");
         Self {
             header: json(),
             claims: json(),
@@ -126,7 +129,10 @@ pub struct RefreshToken([u8; 54]);
 
 impl std::fmt::Debug for RefreshToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RefreshToken").field("key", &self.key()).field("generation", &self.generation()).finish()
+        f.debug_struct("RefreshToken")
+            .field("key", &self.key())
+            .field("generation", &self.generation())
+            .finish()
     }
 }
 
@@ -186,13 +192,17 @@ mod tests {
 
     #[test]
     fn hs256_matches_the_example_of_rfc_7515() {
-        let key = from_base64url("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow");
+        let key =
+            from_base64url("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow");
         let token = sign_text(
             "{\"typ\":\"JWT\",\r\n \"alg\":\"HS256\"}",
             "{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}",
             &key,
         );
-        assert!(token.ends_with(".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"), "{token}");
+        assert!(
+            token.ends_with(".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+            "{token}"
+        );
     }
 
     #[test]

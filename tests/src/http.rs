@@ -87,7 +87,9 @@ impl Request {
     /// What a browser's script on the app's own page sends.
     #[must_use]
     pub fn same_origin(self) -> Self {
-        self.header("Sec-Fetch-Site", "same-origin").header("Sec-Fetch-Mode", "cors").header("Sec-Fetch-Dest", "empty")
+        self.header("Sec-Fetch-Site", "same-origin")
+            .header("Sec-Fetch-Mode", "cors")
+            .header("Sec-Fetch-Dest", "empty")
     }
 
     /// A JSON body with its type.
@@ -152,7 +154,9 @@ impl Request {
 
     /// Sends it on a connection of its own; fails if no answer comes.
     pub async fn send(&self, address: SocketAddr) -> Response {
-        self.try_send(address).await.unwrap_or_else(|e| panic!("{}: {e}", self.line()))
+        self.try_send(address)
+            .await
+            .unwrap_or_else(|e| panic!("{}: {e}", self.line()))
     }
 
     /// Sends it on a connection of its own.
@@ -229,7 +233,10 @@ impl Connection {
             if line.is_empty() {
                 break;
             }
-            let colon = line.iter().position(|byte| *byte == b':').expect("a colon in a header line");
+            let colon = line
+                .iter()
+                .position(|byte| *byte == b':')
+                .expect("a colon in a header line");
             let name = String::from_utf8(line[..colon].to_ascii_lowercase()).expect("an ASCII header name");
             headers.push((name, line[colon + 1..].trim_ascii().to_vec()));
         }
@@ -305,7 +312,9 @@ impl Response {
     /// All values of a header, as text.
     pub fn all(&self, name: &str) -> Vec<&str> {
         let named = self.headers.iter().filter(|(n, _)| n == name);
-        named.map(|(_, value)| std::str::from_utf8(value).expect("ASCII in our own headers")).collect()
+        named
+            .map(|(_, value)| std::str::from_utf8(value).expect("ASCII in our own headers"))
+            .collect()
     }
 
     /// The value of a header that may come once.
@@ -332,14 +341,20 @@ impl Response {
 
     /// The one line about the refresh cookie, if there is one; two would leave its fate to the browser.
     pub fn refresh_cookie(&self) -> Option<SetCookie> {
-        let mut ours: Vec<_> = self.cookies().into_iter().filter(|cookie| cookie.name == REFRESH_COOKIE).collect();
+        let mut ours: Vec<_> = self
+            .cookies()
+            .into_iter()
+            .filter(|cookie| cookie.name == REFRESH_COOKIE)
+            .collect();
         assert!(ours.len() < 2, "the refresh cookie is set twice: {self:?}");
         ours.pop()
     }
 
     /// The refresh token that it sets, if it sets one.
     pub fn refresh_token(&self) -> Option<String> {
-        self.refresh_cookie().filter(|cookie| !cookie.deletes()).map(|cookie| cookie.value)
+        self.refresh_cookie()
+            .filter(|cookie| !cookie.deletes())
+            .map(|cookie| cookie.value)
     }
 
     /// The access token that it carries, in the body or in the header of a silent exchange.
@@ -378,7 +393,8 @@ mod tests {
 
     #[tokio::test]
     async fn chunked_and_counted_bodies_and_repeated_headers_are_read() {
-        let chunked = answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n").await;
+        let chunked =
+            answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n").await;
         assert_eq!(chunked.text(), "abcde");
         let counted = answer(
             b"HTTP/1.1 401 No\r\nSet-Cookie: a=1\r\nset-cookie: b=2; Max-Age=0\r\nContent-Length: 14\r\n\r\n{\"code\":\"nay\"}",
@@ -393,7 +409,12 @@ mod tests {
     #[test]
     fn a_request_is_written_as_put_together() {
         let address = "127.0.0.1:80".parse().expect("an address");
-        let request = Request::post("/x").without_host().header("Cookie", b"a=\xff").header("Cookie", "b").body("hi").chunked();
+        let request = Request::post("/x")
+            .without_host()
+            .header("Cookie", b"a=\xff")
+            .header("Cookie", "b")
+            .body("hi")
+            .chunked();
         assert_eq!(
             request.to_bytes(address),
             b"POST /x HTTP/1.1\r\nCookie: a=\xff\r\nCookie: b\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"

@@ -42,7 +42,8 @@ impl SetCookie {
 
     /// `Max-Age` in seconds.
     pub fn max_age(&self) -> Option<i64> {
-        self.attribute("max-age").map(|text| text.parse().expect("a whole Max-Age"))
+        self.attribute("max-age")
+            .map(|text| text.parse().expect("a whole Max-Age"))
     }
 
     /// Whether the line deletes the cookie.
@@ -84,7 +85,11 @@ impl Jar {
 
     /// The `Cookie` header's value, or `None` for an empty jar.
     pub fn header(&self) -> Option<String> {
-        let pairs: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs: Vec<_> = self
+            .cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 }

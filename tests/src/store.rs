@@ -19,20 +19,25 @@ pub struct Row {
 pub fn session(database: &Path, id: &str) -> Row {
     let id = crate::forge::from_base64url(id);
     open(database)
-        .query_row("SELECT current, confirmed, seen FROM auth_sessions WHERE id = ?1", [id], |row| {
-            Ok(Row {
-                current: row.get(0)?,
-                confirmed: row.get(1)?,
-                seen: row.get(2)?,
-            })
-        })
+        .query_row(
+            "SELECT current, confirmed, seen FROM auth_sessions WHERE id = ?1",
+            [id],
+            |row| {
+                Ok(Row {
+                    current: row.get(0)?,
+                    confirmed: row.get(1)?,
+                    seen: row.get(2)?,
+                })
+            },
+        )
         .expect("a row of this session")
 }
 
 /// How many sessions the table holds.
 pub fn sessions(database: &Path) -> u64 {
-    let count: i64 =
-        open(database).query_row("SELECT count(*) FROM auth_sessions", [], |row| row.get(0)).expect("a session table");
+    let count: i64 = open(database)
+        .query_row("SELECT count(*) FROM auth_sessions", [], |row| row.get(0))
+        .expect("a session table");
     u64::try_from(count).expect("a count")
 }
 

@@ -16,8 +16,19 @@ async fn br_02_a_bad_token_is_challenged_with_invalid_token(at: Target) {
     let app = at.forgeable().start().await;
     let client = Client::alice(&app).await;
     let tampered = client.jwt().claim("name", "root").with_signature(&[7; 32]);
-    expect::problem(&Request::get("/api/me").bearer(&tampered).send(app.address()).await, 401, "invalid_token");
-    expect::problem(&Request::get("/api/me").bearer(&client.expired()).send(app.address()).await, 401, "token_expired");
+    expect::problem(
+        &Request::get("/api/me").bearer(&tampered).send(app.address()).await,
+        401,
+        "invalid_token",
+    );
+    expect::problem(
+        &Request::get("/api/me")
+            .bearer(&client.expired())
+            .send(app.address())
+            .await,
+        401,
+        "token_expired",
+    );
 }
 
 async fn br_03_a_malformed_credential_is_400(at: Target) {
@@ -27,7 +38,8 @@ async fn br_03_a_malformed_credential_is_400(at: Target) {
     let me = || Request::get("/api/me");
     for request in [
         me().header("Authorization", &good).header("Authorization", &good),
-        me().header("Authorization", "Basic YTpi").header("Authorization", &good),
+        me().header("Authorization", "Basic YTpi")
+            .header("Authorization", &good),
         me().header("Authorization", "Bearer"),
         me().header("Authorization", "Bearer a b"),
         me().header("Authorization", format!("{good}, {good}")),
@@ -83,11 +95,17 @@ async fn br_08_a_refusal_repeats_nothing_of_what_was_sent(at: Target) {
         Request::get("/api/me").refresh("canary-cookie"),
         Request::post("/auth/refresh").refresh("canary-cookie"),
         Request::login("canary-user", "canary-password"),
-        Request::post("/auth/login").header("Content-Type", "application/json").body("{\"canary-member\": canary}"),
-        Request::post("/auth/login").header("Content-Type", "canary/type").body("x"),
+        Request::post("/auth/login")
+            .header("Content-Type", "application/json")
+            .body("{\"canary-member\": canary}"),
+        Request::post("/auth/login")
+            .header("Content-Type", "canary/type")
+            .body("x"),
         Request::get("/auth/sessions/canary-id").bearer(&client.access),
         Request::delete("/auth/sessions/canary-id").bearer(&client.access),
-        Request::post("/api/notes").same_origin().header("Origin", "http://canary.example"),
+        Request::post("/api/notes")
+            .same_origin()
+            .header("Origin", "http://canary.example"),
     ] {
         let response = request.send(app.address()).await;
         assert!(response.status >= 400, "{response:?}");
@@ -114,8 +132,14 @@ async fn br_09_an_unknown_user_costs_as_much_as_a_wrong_password(at: Target) {
         times.sort();
         times[times.len() / 2]
     });
-    assert!(known > Duration::from_millis(2), "a password hash was computed: {known:?}");
-    assert!(unknown < known * 2 && known < unknown * 2, "{unknown:?} for an unknown user, {known:?} for a known one");
+    assert!(
+        known > Duration::from_millis(2),
+        "a password hash was computed: {known:?}"
+    );
+    assert!(
+        unknown < known * 2 && known < unknown * 2,
+        "{unknown:?} for an unknown user, {known:?} for a known one"
+    );
 }
 
 acceptance::on_every_app!(

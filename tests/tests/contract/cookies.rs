@@ -19,45 +19,85 @@ async fn ck_01_ck_02_ck_04_ck_05_ck_12_every_line_about_the_cookie_has_the_same_
     let shapes: Vec<_> = [login, refresh, silent, logout]
         .iter()
         .map(|response| {
-            let mut cookie = response.refresh_cookie().unwrap_or_else(|| panic!("a cookie: {response:?}"));
+            let mut cookie = response
+                .refresh_cookie()
+                .unwrap_or_else(|| panic!("a cookie: {response:?}"));
             expect::attributes(&cookie);
             expect::assert_no_store(response);
-            assert!(cookie.max_age().is_some(), "a session cookie is lost by mobile browsers: {cookie:?}");
+            assert!(
+                cookie.max_age().is_some(),
+                "a session cookie is lost by mobile browsers: {cookie:?}"
+            );
             for changing in ["max-age", "expires"] {
                 cookie.attributes.remove(changing);
             }
             (cookie.name, cookie.attributes)
         })
         .collect();
-    assert!(shapes.windows(2).all(|pair| pair[0] == pair[1]), "CK-07: deletion repeats them: {shapes:?}");
+    assert!(
+        shapes.windows(2).all(|pair| pair[0] == pair[1]),
+        "CK-07: deletion repeats them: {shapes:?}"
+    );
 }
 
 /// Real time: three seconds, so that the absolute remainder becomes the smaller one and shrinks.
 async fn ck_06_rt_15_max_age_is_the_smaller_remainder(at: Target) {
-    let settings = at.settings().set("REFRESH_TOKEN_GRACE", "0s").set("ACCESS_TOKEN_EXPIRATION", "10s");
-    let app = settings.set("REFRESH_TOKEN_EXPIRATION", "60s").set("REFRESH_TOKEN_ABSOLUTE_EXPIRATION", "61s").start().await;
+    let settings = at
+        .settings()
+        .set("REFRESH_TOKEN_GRACE", "0s")
+        .set("ACCESS_TOKEN_EXPIRATION", "10s");
+    let app = settings
+        .set("REFRESH_TOKEN_EXPIRATION", "60s")
+        .set("REFRESH_TOKEN_ABSOLUTE_EXPIRATION", "61s")
+        .start()
+        .await;
     let login = Request::login("alice", "wonderland").send(app.address()).await;
-    assert_eq!(login.refresh_cookie().and_then(|cookie| cookie.max_age()), Some(60), "idle: {login:?}");
+    assert_eq!(
+        login.refresh_cookie().and_then(|cookie| cookie.max_age()),
+        Some(60),
+        "idle: {login:?}"
+    );
     let begun = Instant::now();
     let mut client = Client::alice(&app).await;
     until(begun, Duration::from_secs(3)).await;
     let response = client.refresh().await;
-    let left = response.refresh_cookie().and_then(|cookie| cookie.max_age()).expect("Max-Age");
-    assert!((50..=58).contains(&left), "the absolute lifetime is not extended: {left}");
+    let left = response
+        .refresh_cookie()
+        .and_then(|cookie| cookie.max_age())
+        .expect("Max-Age");
+    assert!(
+        (50..=58).contains(&left),
+        "the absolute lifetime is not extended: {left}"
+    );
 }
 
 async fn ck_06_the_default_max_age_is_seven_days(at: Target) {
     let app = at.start().await;
     let login = Request::login("alice", "wonderland").send(app.address()).await;
-    assert_eq!(login.refresh_cookie().and_then(|cookie| cookie.max_age()), Some(7 * 24 * 60 * 60));
+    assert_eq!(
+        login.refresh_cookie().and_then(|cookie| cookie.max_age()),
+        Some(7 * 24 * 60 * 60)
+    );
 }
 
 async fn ck_08_garbage_never_clears_a_cookie(at: Target) {
     let app = countable(at).start().await;
     let client = Client::alice(&app).await;
-    let altered = RefreshToken::decode(&client.refresh_token()).with_generation(2).encode();
-    for cookie in ["garbage", "", &altered, &client.refresh_token()[1..], &format!("{}A", client.refresh_token())] {
-        for request in [Request::get("/api/me"), Request::get("/api/public"), Request::post("/auth/refresh")] {
+    let altered = RefreshToken::decode(&client.refresh_token())
+        .with_generation(2)
+        .encode();
+    for cookie in [
+        "garbage",
+        "",
+        &altered,
+        &client.refresh_token()[1..],
+        &format!("{}A", client.refresh_token()),
+    ] {
+        for request in [
+            Request::get("/api/me"),
+            Request::get("/api/public"),
+            Request::post("/auth/refresh"),
+        ] {
             expect::untouched(&request.refresh(cookie).send(app.address()).await);
         }
     }
@@ -100,7 +140,9 @@ async fn ck_09_of_one_session_the_highest_generation_counts(at: Target) {
             tokens.reverse();
         }
         let lines: Vec<_> = tokens.iter().map(|token| format!("{REFRESH_COOKIE}={token}")).collect();
-        let got = exchange(&app, &[lines.join("; ")]).await.expect("an older one beside it is no theft");
+        let got = exchange(&app, &[lines.join("; ")])
+            .await
+            .expect("an older one beside it is no theft");
         assert_eq!(got.generation(), 4);
     }
 }
@@ -108,7 +150,10 @@ async fn ck_09_of_one_session_the_highest_generation_counts(at: Target) {
 async fn ck_09_of_several_live_sessions_the_first_sent_counts(at: Target) {
     let app = countable(at).start().await;
     for alice_first in [true, false] {
-        let (mut first, mut second) = (Client::alice(&app).await.refresh_token(), Client::bob(&app).await.refresh_token());
+        let (mut first, mut second) = (
+            Client::alice(&app).await.refresh_token(),
+            Client::bob(&app).await.refresh_token(),
+        );
         if !alice_first {
             std::mem::swap(&mut first, &mut second);
         }
@@ -136,7 +181,10 @@ async fn split_cookie_lines_are_read_as_one(at: Target) {
     let token = Client::alice(&app).await.refresh_token();
     let lines = ["a=b".to_owned(), format!("{REFRESH_COOKIE}={token}"), "c=d".to_owned()];
     assert!(exchange(&app, &lines).await.is_some());
-    let lines = [format!("{REFRESH_COOKIE}=garbage"), format!("x=%22; {REFRESH_COOKIE}={}", Client::bob(&app).await.refresh_token())];
+    let lines = [
+        format!("{REFRESH_COOKIE}=garbage"),
+        format!("x=%22; {REFRESH_COOKIE}={}", Client::bob(&app).await.refresh_token()),
+    ];
     assert!(exchange(&app, &lines).await.is_some());
 }
 
@@ -145,16 +193,29 @@ async fn percent_signs_are_left_as_they_are(at: Target) {
     let token = Client::alice(&app).await.refresh_token();
     let mut encoded = format!("%{:02X}", token.as_bytes()[0]);
     encoded.push_str(&token[1..]);
-    assert!(exchange(&app, &[format!("{REFRESH_COOKIE}={encoded}")]).await.is_none(), "a decoded value would be a second spelling");
-    assert!(exchange(&app, &[format!("other=100%; {REFRESH_COOKIE}={token}; more=%")]).await.is_some());
+    assert!(
+        exchange(&app, &[format!("{REFRESH_COOKIE}={encoded}")]).await.is_none(),
+        "a decoded value would be a second spelling"
+    );
+    assert!(
+        exchange(&app, &[format!("other=100%; {REFRESH_COOKIE}={token}; more=%")])
+            .await
+            .is_some()
+    );
 }
 
 async fn many_cookies_are_no_trouble(at: Target) {
     let app = countable(at).start().await;
     let token = Client::alice(&app).await.refresh_token();
     let crowd: String = (0..100).map(|i| format!("{REFRESH_COOKIE}=garbage{i}; ")).collect();
-    let response = Request::get("/api/me").header("Cookie", format!("{crowd}{REFRESH_COOKIE}={token}")).send(app.address()).await;
-    assert!(matches!(response.status, 200 | 400 | 401), "bounded, never an error of ours: {response:?}");
+    let response = Request::get("/api/me")
+        .header("Cookie", format!("{crowd}{REFRESH_COOKIE}={token}"))
+        .send(app.address())
+        .await;
+    assert!(
+        matches!(response.status, 200 | 400 | 401),
+        "bounded, never an error of ours: {response:?}"
+    );
     let response = Request::get("/api/me").refresh(&token).send(app.address()).await;
     assert_eq!(response.status, 200, "and the session lives: {response:?}");
 }

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 const TRUSTED: &str = "https://app.example";
 
 fn settings(at: Target) -> Settings {
-    at.forgeable().set("REFRESH_TOKEN_GRACE", "0s").set("TRUSTED_ORIGINS", format!("{TRUSTED},https://other.example:8443"))
+    at.forgeable()
+        .set("REFRESH_TOKEN_GRACE", "0s")
+        .set("TRUSTED_ORIGINS", format!("{TRUSTED},https://other.example:8443"))
 }
 
 /// What a browser, or something that is none, says about where a request comes from.
@@ -40,15 +42,35 @@ fn matrix(app: &Running) -> Vec<(&'static str, From, bool)> {
     vec![
         ("CS-01", from(Some("cross-site"), None), false),
         ("CS-01", from(Some("cross-site"), Some("https://evil.example")), false),
-        ("CS-01: the browser's word counts", from(Some("cross-site"), Some(&own)), false),
+        (
+            "CS-01: the browser's word counts",
+            from(Some("cross-site"), Some(&own)),
+            false,
+        ),
         ("CS-02", from(Some("same-site"), None), false),
         ("CS-02", from(Some("same-site"), Some("https://sub.example")), false),
         ("CS-02: trusted", from(Some("same-site"), Some(TRUSTED)), true),
         ("CS-01: trusted", from(Some("cross-site"), Some(TRUSTED)), true),
-        ("trusted with a port", from(Some("cross-site"), Some("https://other.example:8443")), true),
-        ("not the trusted port", from(Some("cross-site"), Some("https://other.example")), false),
-        ("not the trusted scheme", from(Some("cross-site"), Some("http://app.example")), false),
-        ("not the trusted host", from(Some("cross-site"), Some("https://app.example.evil.example")), false),
+        (
+            "trusted with a port",
+            from(Some("cross-site"), Some("https://other.example:8443")),
+            true,
+        ),
+        (
+            "not the trusted port",
+            from(Some("cross-site"), Some("https://other.example")),
+            false,
+        ),
+        (
+            "not the trusted scheme",
+            from(Some("cross-site"), Some("http://app.example")),
+            false,
+        ),
+        (
+            "not the trusted host",
+            from(Some("cross-site"), Some("https://app.example.evil.example")),
+            false,
+        ),
         ("CS-03", from(Some("same-origin"), None), true),
         ("CS-03", from(Some("same-origin"), Some(&own)), true),
         ("CS-03", from(Some("none"), None), true),
@@ -58,7 +80,11 @@ fn matrix(app: &Running) -> Vec<(&'static str, From, bool)> {
         ("CS-04: trusted", from(None, Some(TRUSTED)), true),
         ("CS-04: another port", from(None, Some(&other_port)), false),
         ("CS-04: another host", from(None, Some("http://127.0.0.2")), false),
-        ("CS-04: own as a prefix", from(None, Some(&format!("{own}.evil.example"))), false),
+        (
+            "CS-04: own as a prefix",
+            from(None, Some(&format!("{own}.evil.example"))),
+            false,
+        ),
         ("CS-04: another scheme", from(None, Some("file://")), false),
         ("CS-04: no origin at all", from(None, Some("garbage")), false),
         ("CS-04: empty", from(None, Some("")), false),
@@ -89,7 +115,10 @@ async fn cs_01_to_cs_06_an_unsafe_request_on_a_cookies_word_comes_from_here(at: 
             let generation = client.generation();
             let response = client.with_cookies(from.tell(request.clone())).await;
             if allowed {
-                assert!(matches!(response.status, 200 | 201 | 404), "{what} {from:?}: {response:?}");
+                assert!(
+                    matches!(response.status, 200 | 201 | 404),
+                    "{what} {from:?}: {response:?}"
+                );
                 assert_eq!(client.generation(), generation + 1, "{what} {from:?}: exchanged");
             } else {
                 refused(what, &from, &response);
@@ -97,7 +126,10 @@ async fn cs_01_to_cs_06_an_unsafe_request_on_a_cookies_word_comes_from_here(at: 
         }
     }
     // Had a refused request rotated the session, its next generation would have been skipped above.
-    assert_eq!(client.generation(), 1 + 3 * u32::try_from(matrix(&app).iter().filter(|row| row.2).count()).expect("few"));
+    assert_eq!(
+        client.generation(),
+        1 + 3 * u32::try_from(matrix(&app).iter().filter(|row| row.2).count()).expect("few")
+    );
 }
 
 async fn cs_01_to_cs_06_nobody_is_logged_out_from_elsewhere(at: Target) {
@@ -123,7 +155,10 @@ async fn cs_01_to_cs_06_nobody_is_logged_out_from_elsewhere(at: Target) {
 async fn cs_10_login_is_protected_too(at: Target) {
     let app = settings(at).start().await;
     for (what, from, allowed) in matrix(&app) {
-        let response = from.tell(Request::login("alice", "wonderland")).send(app.address()).await;
+        let response = from
+            .tell(Request::login("alice", "wonderland"))
+            .send(app.address())
+            .await;
         if allowed {
             expect::signed_in(&response);
         } else {
@@ -151,7 +186,11 @@ async fn cs_07_a_safe_request_from_elsewhere_does_not_exchange(at: Target) {
             let response = client.with_cookies(from.tell(Request::get("/api/me"))).await;
             expect::problem(&response, 401, "missing_token");
             let response = client.with_cookies(from.tell(Request::get("/api/public"))).await;
-            assert_eq!((response.status, &response.json()["user"]), (200, &Value::Null), "{what} {from:?}");
+            assert_eq!(
+                (response.status, &response.json()["user"]),
+                (200, &Value::Null),
+                "{what} {from:?}"
+            );
             expect::untouched(&response);
         }
     }
@@ -173,7 +212,9 @@ async fn cs_07_a_top_level_navigation_from_elsewhere_exchanges(at: Target) {
         ("cross-site", "no-cors", Some("image"), false),
     ];
     for (site, mode, destination, allowed) in cases {
-        let mut request = Request::get("/api/me").header("Sec-Fetch-Site", site).header("Sec-Fetch-Mode", mode);
+        let mut request = Request::get("/api/me")
+            .header("Sec-Fetch-Site", site)
+            .header("Sec-Fetch-Mode", mode);
         if let Some(destination) = destination {
             request = request.header("Sec-Fetch-Dest", destination);
         }
@@ -188,8 +229,12 @@ async fn cs_07_a_top_level_navigation_from_elsewhere_exchanges(at: Target) {
         }
     }
     // An unsafe navigation, which is a form that another site submits, may not.
-    let form = Request::post("/api/notes").header("Sec-Fetch-Site", "cross-site").header("Sec-Fetch-Mode", "navigate");
-    let response = client.with_cookies(form.header("Sec-Fetch-Dest", "document").json(&json!({"text": "a"}))).await;
+    let form = Request::post("/api/notes")
+        .header("Sec-Fetch-Site", "cross-site")
+        .header("Sec-Fetch-Mode", "navigate");
+    let response = client
+        .with_cookies(form.header("Sec-Fetch-Dest", "document").json(&json!({"text": "a"})))
+        .await;
     expect::problem(&response, 403, "cross_site_request");
     expect::untouched(&response);
 }
@@ -198,9 +243,16 @@ async fn cs_07_cs_13_options_prefetch_and_prerender_never_exchange(at: Target) {
     let app = settings(at).start().await;
     let mut client = Client::alice(&app).await;
     let expired = client.expired();
-    let options = client.with_cookies(Request::new("OPTIONS", "/api/me").same_origin()).await;
+    let options = client
+        .with_cookies(Request::new("OPTIONS", "/api/me").same_origin())
+        .await;
     expect::untouched(&options);
-    for purpose in ["prefetch", "prefetch;prerender", "prefetch;anonymous-client-ip", "prerender"] {
+    for purpose in [
+        "prefetch",
+        "prefetch;prerender",
+        "prefetch;anonymous-client-ip",
+        "prerender",
+    ] {
         let me = || Request::get("/api/me").same_origin().header("Sec-Purpose", purpose);
         let response = client.with_cookies(me()).await;
         expect::problem(&response, 401, "missing_token");
@@ -208,7 +260,11 @@ async fn cs_07_cs_13_options_prefetch_and_prerender_never_exchange(at: Target) {
         let response = client.with_cookies(me().bearer(&expired)).await;
         expect::problem(&response, 401, "token_expired");
         expect::untouched(&response);
-        assert_eq!(client.with_bearer(me()).await.status, 200, "a valid access token still counts");
+        assert_eq!(
+            client.with_bearer(me()).await.status,
+            200,
+            "a valid access token still counts"
+        );
     }
     assert_eq!(client.generation(), 1);
     client.refresh().await;
@@ -228,12 +284,20 @@ async fn cs_12_a_bearer_header_needs_none_of_this_and_reaches_no_cookie(at: Targ
             assert_eq!(response.status, 201, "{what} {from:?}: {response:?}");
             expect::untouched(&response);
         }
-        let response = note().bearer(&bad).refresh(&client.refresh_token()).send(app.address()).await;
+        let response = note()
+            .bearer(&bad)
+            .refresh(&client.refresh_token())
+            .send(app.address())
+            .await;
         assert!(matches!(response.status, 401 | 403), "{what} {from:?}: {response:?}");
         expect::untouched(&response);
         if !allowed {
             for token in [&expired, &unknown] {
-                let response = note().bearer(token).refresh(&client.refresh_token()).send(app.address()).await;
+                let response = note()
+                    .bearer(token)
+                    .refresh(&client.refresh_token())
+                    .send(app.address())
+                    .await;
                 expect::problem(&response, 403, "cross_site_request");
                 expect::untouched(&response);
                 let me = from.tell(Request::get("/api/me")).bearer(token);
@@ -254,10 +318,18 @@ async fn a_doubled_or_unreadable_origin_is_not_ours(at: Target) {
     let own = app.origin();
     let refresh = || Request::post("/auth/refresh");
     for request in [
-        refresh().header("Origin", &own).header("Origin", "https://evil.example"),
-        refresh().header("Origin", "https://evil.example").header("Origin", &own),
-        refresh().header("Sec-Fetch-Site", "same-origin").header("Sec-Fetch-Site", "cross-site"),
-        refresh().header("Sec-Fetch-Site", "cross-site").header("Sec-Fetch-Site", "same-origin"),
+        refresh()
+            .header("Origin", &own)
+            .header("Origin", "https://evil.example"),
+        refresh()
+            .header("Origin", "https://evil.example")
+            .header("Origin", &own),
+        refresh()
+            .header("Sec-Fetch-Site", "same-origin")
+            .header("Sec-Fetch-Site", "cross-site"),
+        refresh()
+            .header("Sec-Fetch-Site", "cross-site")
+            .header("Sec-Fetch-Site", "same-origin"),
         refresh().header("Origin", b"\xff"),
         refresh().header("Origin", format!("{own}/")),
         refresh().header("Origin", format!("{own}, {own}")),
@@ -283,7 +355,11 @@ async fn cs_11_no_origin_is_reflected(at: Target) {
         for request in [preflight, read] {
             let response = client.with_cookies(request).await;
             assert_eq!(response.header("access-control-allow-origin"), None, "{response:?}");
-            assert_eq!(response.header("access-control-allow-credentials"), None, "{response:?}");
+            assert_eq!(
+                response.header("access-control-allow-credentials"),
+                None,
+                "{response:?}"
+            );
         }
     }
 }

@@ -25,7 +25,10 @@ async fn ky_01_ky_02_the_key_set_has_public_members_only(at: Target) {
         }
         assert_eq!(key["use"], "sig", "KY-01");
         assert!(key["alg"].is_string() && key["kty"] != "oct", "KY-01: {}", key["kty"]);
-        assert!(kids.insert(key["kid"].as_str().expect("a kid").to_owned()), "KY-01: a kid twice");
+        assert!(
+            kids.insert(key["kid"].as_str().expect("a kid").to_owned()),
+            "KY-01: a kid twice"
+        );
     }
     assert!(kids.contains(&kid(&client.access)), "KY-02");
 }
@@ -42,7 +45,10 @@ async fn the_key_file_is_made_once_and_readable_by_its_owner_only(at: Target) {
     let path = settings.file("auth-keys.json");
     let app = settings.start().await;
     let made = std::fs::read(&path).expect("a key file");
-    assert_eq!(std::fs::metadata(&path).expect("a key file").permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        std::fs::metadata(&path).expect("a key file").permissions().mode() & 0o777,
+        0o600
+    );
     let before = kid(&Client::alice(&app).await.access);
     let app = app.restart().await;
     assert_eq!(kid(&Client::alice(&app).await.access), before, "the same key signs");
@@ -52,8 +58,14 @@ async fn the_key_file_is_made_once_and_readable_by_its_owner_only(at: Target) {
 /// Secrets of one version.
 fn secrets(settings: Settings, version: &str) -> Settings {
     settings
-        .set(&format!("ACCESS_TOKEN_SECRET_{version}"), format!("access secret {version}, of a sufficient length for any of the HMACs"))
-        .set(&format!("REFRESH_TOKEN_SECRET_{version}"), format!("refresh secret {version}, of a sufficient length for any of the HMACs"))
+        .set(
+            &format!("ACCESS_TOKEN_SECRET_{version}"),
+            format!("access secret {version}, of a sufficient length for any of the HMACs"),
+        )
+        .set(
+            &format!("REFRESH_TOKEN_SECRET_{version}"),
+            format!("refresh secret {version}, of a sufficient length for any of the HMACs"),
+        )
 }
 
 async fn exchange(client: &mut Client) -> Response {
@@ -74,16 +86,28 @@ async fn ky_05_ky_10_a_new_key_version_signs_nobody_out(at: Target) {
     let both = secrets(secrets(settings.clone(), "v1"), "v2").set("KEY_VERSION", "v2");
     let app = both.start().await;
     client.address = app.address();
-    assert_eq!(client.with_bearer(Request::get("/api/me")).await.status, 200, "KY-05: the old access token verifies");
+    assert_eq!(
+        client.with_bearer(Request::get("/api/me")).await.status,
+        200,
+        "KY-05: the old access token verifies"
+    );
     let old = client.refresh_token();
     expect::exchanged(&exchange(&mut client).await);
     let second = RefreshToken::decode(&client.refresh_token());
     assert_ne!(kid(&client.access), first_kid, "the named version signs");
     assert_ne!(second.key(), first_key, "KY-10: the successor is under the new key");
-    assert_eq!(second.secret(), RefreshToken::decode(&old).secret(), "KY-10: the session is the same");
+    assert_eq!(
+        second.secret(),
+        RefreshToken::decode(&old).secret(),
+        "KY-10: the session is the same"
+    );
     assert_eq!(second.generation(), 2);
     ended.address = app.address();
-    expect::problem(&ended.with_cookies(Request::post("/auth/refresh")).await, 401, "session_ended");
+    expect::problem(
+        &ended.with_cookies(Request::post("/auth/refresh")).await,
+        401,
+        "session_ended",
+    );
     let unrotated = Client::bob(&app).await;
     app.terminate().await;
 

@@ -23,7 +23,11 @@ async fn the_defaults_need_no_variable_but_a_port(at: Target) {
     }
     let app = app.restart().await;
     client.address = app.address();
-    assert_eq!(client.with_bearer(Request::get("/api/me")).await.status, 200, "keys are kept");
+    assert_eq!(
+        client.with_bearer(Request::get("/api/me")).await.status,
+        200,
+        "keys are kept"
+    );
     expect::signed_in(&client.refresh().await);
 }
 
@@ -32,7 +36,10 @@ async fn a_signal_lets_what_is_in_flight_finish(at: Target) {
         let app = at.start().await;
         let address = app.address();
         let mut idle = Connection::open(address).await.expect("a connection");
-        assert_eq!(idle.send(&Request::get("/healthz")).await.expect("an answer").status, 200);
+        assert_eq!(
+            idle.send(&Request::get("/healthz")).await.expect("an answer").status,
+            200
+        );
 
         let request = Request::login("alice", "wonderland").to_bytes(address);
         let (half, rest) = request.split_at(request.len() - 5);
@@ -53,7 +60,10 @@ async fn a_signal_lets_what_is_in_flight_finish(at: Target) {
 async fn an_idle_connection_does_not_hold_the_end_up(at: Target) {
     let app = at.start().await;
     let mut idle = Connection::open(app.address()).await.expect("a connection");
-    assert_eq!(idle.send(&Request::get("/healthz")).await.expect("an answer").status, 200);
+    assert_eq!(
+        idle.send(&Request::get("/healthz")).await.expect("an answer").status,
+        200
+    );
     app.signal(Signal::TERM);
     let end = app.ended_within(Duration::from_secs(10)).await;
     assert!(end.status.success(), "{end:?}");
@@ -72,7 +82,11 @@ async fn a_restart_keeps_sessions_and_keys(at: Target) {
     expect::problem(&ended.refresh().await, 401, "session_ended");
     expect::signed_in(&client.refresh().await);
     let sessions = client.with_bearer(Request::get("/auth/sessions")).await;
-    assert_eq!(sessions.json()["sessions"].as_array().map(Vec::len), Some(1), "{sessions:?}");
+    assert_eq!(
+        sessions.json()["sessions"].as_array().map(Vec::len),
+        Some(1),
+        "{sessions:?}"
+    );
 }
 
 async fn rt_10_a_restart_never_brings_a_rotated_token_back(at: Target) {

@@ -34,7 +34,11 @@ async fn rt_02_rt_03_reuse_ends_the_session_and_no_other(at: Target) {
     expect::problem(&me.send(app.address()).await, 401, "token_revoked");
     expect::signed_in(&second_device.refresh().await);
     let list = second_device.with_bearer(Request::get("/auth/sessions")).await;
-    assert_eq!(list.json()["sessions"].as_array().map(Vec::len), Some(1), "RT-03: {list:?}");
+    assert_eq!(
+        list.json()["sessions"].as_array().map(Vec::len),
+        Some(1),
+        "RT-03: {list:?}"
+    );
 }
 
 async fn rt_08_after_a_logout_no_refresh_brings_a_working_token(at: Target) {
@@ -97,7 +101,11 @@ async fn rt_11_rt_12_a_changed_token_is_refused_and_changes_nothing(at: Target) 
     let token = RefreshToken::decode(&good);
     changed.extend([
         token.clone().with_generation(2).encode(),
-        token.clone().with_generation(0).authenticated("another secret, long enough for an HMAC").encode(),
+        token
+            .clone()
+            .with_generation(0)
+            .authenticated("another secret, long enough for an HMAC")
+            .encode(),
         token.clone().with_secret(&[0; 32]).encode(),
         good[..71].to_owned(),
         format!("{good}A"),
@@ -110,7 +118,10 @@ async fn rt_11_rt_12_a_changed_token_is_refused_and_changes_nothing(at: Target) 
     ]);
     let mut connection = acceptance::Connection::open(app.address()).await.expect("a connection");
     for bad in changed {
-        let response = connection.send(&Request::post("/auth/refresh").refresh(&bad)).await.expect("an answer");
+        let response = connection
+            .send(&Request::post("/auth/refresh").refresh(&bad))
+            .await
+            .expect("an answer");
         expect::problem(&response, 401, "invalid_refresh_token");
         expect::untouched(&response);
     }
@@ -122,7 +133,11 @@ async fn rt_14_the_key_alone_makes_no_token(at: Target) {
     let app = countable(at).start().await;
     let mut client = Client::alice(&app).await;
     let sample = RefreshToken::decode(&client.refresh_token());
-    assert_eq!(sample.clone().authenticated(REFRESH_SECRET), sample, "the test has the key");
+    assert_eq!(
+        sample.clone().authenticated(REFRESH_SECRET),
+        sample,
+        "the test has the key"
+    );
     // What is public about the session, in the place of the secret.
     let mut guess = [0; 32];
     guess[..18].copy_from_slice(&from_base64url(&client.session_id()));
@@ -130,7 +145,11 @@ async fn rt_14_the_key_alone_makes_no_token(at: Target) {
     near.copy_from_slice(sample.secret());
     near[31] ^= 1;
     for secret in [guess, near, [0; 32], rand::random()] {
-        let forged = sample.clone().with_secret(&secret).authenticated(REFRESH_SECRET).encode();
+        let forged = sample
+            .clone()
+            .with_secret(&secret)
+            .authenticated(REFRESH_SECRET)
+            .encode();
         for request in [Request::post("/auth/refresh"), Request::get("/api/me")] {
             let response = request.refresh(&forged).send(app.address()).await;
             assert_eq!(response.status, 401, "{response:?}");
@@ -153,7 +172,10 @@ async fn rt_13_the_database_holds_no_token(at: Target) {
     }
     let bytes = store::bytes(&app.settings().file("auth.db"));
     let sid = from_base64url(&client.session_id());
-    assert!(store::occurs(&bytes, &sid) || store::occurs(&bytes, client.session_id().as_bytes()), "the right file");
+    assert!(
+        store::occurs(&bytes, &sid) || store::occurs(&bytes, client.session_id().as_bytes()),
+        "the right file"
+    );
     for token in seen {
         let decoded = RefreshToken::decode(&token);
         // The routing bytes of the subject may lead the secret; everything behind them is random.
@@ -167,7 +189,9 @@ async fn rt_13_the_database_holds_no_token(at: Target) {
 
 /// Real time: an absolute lifetime of three seconds, refreshed all the while.
 async fn rt_15_the_absolute_lifetime_is_not_extended(at: Target) {
-    let settings = countable(at).set("ACCESS_TOKEN_EXPIRATION", "1s").set("REFRESH_TOKEN_EXPIRATION", "2s");
+    let settings = countable(at)
+        .set("ACCESS_TOKEN_EXPIRATION", "1s")
+        .set("REFRESH_TOKEN_EXPIRATION", "2s");
     let app = settings.set("REFRESH_TOKEN_ABSOLUTE_EXPIRATION", "3s").start().await;
     let before = Instant::now();
     let mut client = Client::alice(&app).await;
@@ -180,9 +204,15 @@ async fn rt_15_the_absolute_lifetime_is_not_extended(at: Target) {
             break response;
         }
         last_access = client.access.clone();
-        let left = response.refresh_cookie().and_then(|cookie| cookie.max_age()).expect("Max-Age");
+        let left = response
+            .refresh_cookie()
+            .and_then(|cookie| cookie.max_age())
+            .expect("Max-Age");
         assert!((0..=2).contains(&left), "{left}");
-        assert!(before.elapsed() < Duration::from_secs(5), "RT-15: refreshed beyond the deadline");
+        assert!(
+            before.elapsed() < Duration::from_secs(5),
+            "RT-15: refreshed beyond the deadline"
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     };
     expect::problem(&over, 401, "refresh_token_expired");
@@ -191,12 +221,18 @@ async fn rt_15_the_absolute_lifetime_is_not_extended(at: Target) {
     let me = Request::get("/api/me").bearer(&last_access);
     let refused = || async { me.send(app.address()).await.status == 401 };
     eventually(Duration::from_secs(2), "access goes with the session", refused).await;
-    expect::problem(&refresh(&app, &client.refresh_token()).await, 401, "refresh_token_expired");
+    expect::problem(
+        &refresh(&app, &client.refresh_token()).await,
+        401,
+        "refresh_token_expired",
+    );
 }
 
 /// Real time: an idle lifetime of two seconds slides, and ends at its deadline.
 async fn rt_16_the_idle_lifetime_slides(at: Target) {
-    let settings = countable(at).set("ACCESS_TOKEN_EXPIRATION", "1s").set("REFRESH_TOKEN_EXPIRATION", "2s");
+    let settings = countable(at)
+        .set("ACCESS_TOKEN_EXPIRATION", "1s")
+        .set("REFRESH_TOKEN_EXPIRATION", "2s");
     let app = settings.start().await;
     let mut client = Client::alice(&app).await;
     let begun = Instant::now();
@@ -269,7 +305,9 @@ async fn rt_25_a_store_that_lost_its_last_write_loses_no_session_and_forks_none(
     let app = countable(at).start().await;
     let mut client = Client::alice(&app).await;
     let (settings, _) = app.terminate().await;
-    let snapshot: Vec<_> = ["auth.db", "auth.db-wal", "auth.db-shm"].map(|name| (name, std::fs::read(settings.file(name)).ok())).into();
+    let snapshot: Vec<_> = ["auth.db", "auth.db-wal", "auth.db-shm"]
+        .map(|name| (name, std::fs::read(settings.file(name)).ok()))
+        .into();
 
     let app = settings.start().await;
     client.address = app.address();
@@ -288,7 +326,11 @@ async fn rt_25_a_store_that_lost_its_last_write_loses_no_session_and_forks_none(
     client.address = app.address();
     let response = client.refresh().await;
     let access = expect::signed_in(&response);
-    assert_eq!((client.generation(), Jwt::decode(&access).generation()), (3, 3), "healed forward");
+    assert_eq!(
+        (client.generation(), Jwt::decode(&access).generation()),
+        (3, 3),
+        "healed forward"
+    );
     assert_ne!(client.refresh_token(), lost_by_the_store);
     let response = refresh(&app, &first).await;
     expect::problem(&response, 401, "refresh_token_reused");

@@ -40,10 +40,16 @@ impl Path {
         } else {
             expect::signed_in(response);
         }
-        let token = response.refresh_token().unwrap_or_else(|| panic!("{self:?}: a new cookie: {response:?}"));
+        let token = response
+            .refresh_token()
+            .unwrap_or_else(|| panic!("{self:?}: a new cookie: {response:?}"));
         expect::attributes(&response.refresh_cookie().expect("a cookie"));
         assert_eq!(RefreshToken::decode(&token).generation(), generation, "{self:?}");
-        assert_eq!(access_generation(response), u64::from(generation), "{self:?}: the pair belongs together");
+        assert_eq!(
+            access_generation(response),
+            u64::from(generation),
+            "{self:?}: the pair belongs together"
+        );
         token
     }
 
@@ -56,7 +62,12 @@ impl Path {
 }
 
 fn access_generation(response: &Response) -> u64 {
-    Jwt::decode(&response.access_token().unwrap_or_else(|| panic!("an access token: {response:?}"))).generation()
+    Jwt::decode(
+        &response
+            .access_token()
+            .unwrap_or_else(|| panic!("an access token: {response:?}")),
+    )
+    .generation()
 }
 
 /// What the store holds, where a test can look into it.
@@ -80,7 +91,11 @@ async fn assert_over(app: &Running, tokens: &[&str], access: &[&str]) {
     for access in access {
         let refused = || async { Request::get("/api/me").bearer(access).send(app.address()).await.status == 401 };
         eventually(NOTICE, "an access token of a stolen session is refused", refused).await;
-        expect::problem(&Request::get("/api/me").bearer(access).send(app.address()).await, 401, "token_revoked");
+        expect::problem(
+            &Request::get("/api/me").bearer(access).send(app.address()).await,
+            401,
+            "token_revoked",
+        );
     }
 }
 
@@ -89,7 +104,11 @@ async fn row_1_rt_01_the_current_generation_after_the_grace_rotates(at: Target) 
     for path in BOTH {
         let client = Client::alice(&app).await;
         let first = client.refresh_token();
-        assert_eq!((client.generation(), client.jwt().generation()), (1, 1), "a session begins at generation 1");
+        assert_eq!(
+            (client.generation(), client.jwt().generation()),
+            (1, 1),
+            "a session begins at generation 1"
+        );
         let second = path.new_pair(&path.present(&app, &first).await, 2);
         if let Some(row) = row(at, &app, &client) {
             assert_eq!(
@@ -105,7 +124,10 @@ async fn row_1_rt_01_the_current_generation_after_the_grace_rotates(at: Target) 
         until(rotated, GRACE).await;
         let third = path.new_pair(&path.present(&app, &second).await, 3);
         let secrets = [first, second, third].map(|token| RefreshToken::decode(&token).secret().to_vec());
-        assert!(secrets.windows(2).all(|pair| pair[0] == pair[1]), "one secret for the session's life");
+        assert!(
+            secrets.windows(2).all(|pair| pair[0] == pair[1]),
+            "one secret for the session's life"
+        );
     }
 }
 
@@ -148,7 +170,11 @@ fn tolerated(path: Path, response: &Response) {
     assert_eq!(response.status, 200, "{path:?}: {response:?}");
     assert_eq!(response.refresh_cookie(), None, "{path:?}: {response:?}");
     match path {
-        Path::Route => assert_eq!(access_generation(response), 1, "it must not prove that generation 2 was seen"),
+        Path::Route => assert_eq!(
+            access_generation(response),
+            1,
+            "it must not prove that generation 2 was seen"
+        ),
         Path::Silent => {
             expect::untouched(response);
             assert_eq!(response.json()["name"], "alice");
@@ -167,7 +193,11 @@ async fn row_4_the_predecessor_once_its_successor_was_seen_is_answered_without_a
         tolerated(path, &path.present(&app, &first).await);
     }
     let response = Path::Route.present(&app, &second).await;
-    assert_eq!((response.status, response.refresh_cookie()), (200, None), "the session lives: {response:?}");
+    assert_eq!(
+        (response.status, response.refresh_cookie()),
+        (200, None),
+        "the session lives: {response:?}"
+    );
 }
 
 /// A grace of six seconds: from the third second on, no successor leaves any more.
@@ -218,12 +248,21 @@ async fn row_5_the_lost_successor_may_still_be_used_before_anybody_recovers(at: 
 }
 
 async fn row_5_strict_takes_a_lost_response_for_a_theft(at: Target) {
-    let app = at.settings().set("REFRESH_TOKEN_GRACE", "2s").set("REFRESH_TOKEN_REUSE", "strict").start().await;
+    let app = at
+        .settings()
+        .set("REFRESH_TOKEN_GRACE", "2s")
+        .set("REFRESH_TOKEN_REUSE", "strict")
+        .start()
+        .await;
     let scenario = async |path: Path| {
         let client = Client::alice(&app).await;
         let first = client.refresh_token();
         let second = path.new_pair(&path.present(&app, &first).await, 2);
-        assert_eq!(path.new_pair(&path.present(&app, &first).await, 2), second, "a race is no theft, strict or not");
+        assert_eq!(
+            path.new_pair(&path.present(&app, &first).await, 2),
+            second,
+            "a race is no theft, strict or not"
+        );
         until(Instant::now(), GRACE).await;
         path.stolen(&path.present(&app, &first).await);
         assert_over(&app, &[&second], &[&client.access]).await;
@@ -269,7 +308,12 @@ async fn row_7_rt_06_anything_older_than_the_predecessor_is_a_theft_at_any_age(a
         let third = path.new_pair(&response, 3);
         // Within the grace of the second rotation.
         path.stolen(&path.present(&app, &first).await);
-        assert_over(&app, &[&third, &second], &[&response.access_token().expect("an access token")]).await;
+        assert_over(
+            &app,
+            &[&third, &second],
+            &[&response.access_token().expect("an access token")],
+        )
+        .await;
     };
     tokio::join!(scenario(Path::Route), scenario(Path::Silent));
 }
@@ -279,12 +323,19 @@ async fn row_8_rt_25_a_generation_that_the_store_forgot_is_healed_forward(at: Ta
     for path in BOTH {
         let client = Client::alice(&app).await;
         let first = client.refresh_token();
-        let ahead = RefreshToken::decode(&first).with_generation(9).authenticated(REFRESH_SECRET).encode();
+        let ahead = RefreshToken::decode(&first)
+            .with_generation(9)
+            .authenticated(REFRESH_SECRET)
+            .encode();
         let tenth = path.new_pair(&path.present(&app, &ahead).await, 10);
         if let Some(row) = row(at, &app, &client) {
             assert_eq!((row.current, row.confirmed, row.seen), (10, Some(9), false));
         }
-        assert_eq!(path.new_pair(&path.present(&app, &ahead).await, 10), tenth, "a race of two is one healing");
+        assert_eq!(
+            path.new_pair(&path.present(&app, &ahead).await, 10),
+            tenth,
+            "a race of two is one healing"
+        );
         path.stolen(&path.present(&app, &first).await);
         assert_over(&app, &[&tenth], &[&client.access]).await;
     }
@@ -294,13 +345,20 @@ async fn row_8_the_last_number_of_the_counter_is_no_way_around_it(at: Target) {
     let app = at.forgeable().start().await;
     for path in BOTH {
         let client = Client::alice(&app).await;
-        let last = RefreshToken::decode(&client.refresh_token()).with_generation(u32::MAX).authenticated(REFRESH_SECRET);
+        let last = RefreshToken::decode(&client.refresh_token())
+            .with_generation(u32::MAX)
+            .authenticated(REFRESH_SECRET);
         path.stolen(&path.present(&app, &last.encode()).await);
     }
 }
 
 async fn a_grace_of_zero_is_the_classical_rule(at: Target) {
-    let app = at.settings().set("REFRESH_TOKEN_GRACE", "0s").set("REFRESH_TOKEN_REUSE", "strict").start().await;
+    let app = at
+        .settings()
+        .set("REFRESH_TOKEN_GRACE", "0s")
+        .set("REFRESH_TOKEN_REUSE", "strict")
+        .start()
+        .await;
     for path in BOTH {
         let client = Client::alice(&app).await;
         let mut tokens = vec![client.refresh_token()];

@@ -25,16 +25,28 @@ async fn login_brings_an_access_token_and_a_refresh_cookie(at: Target) {
         let expires_in = response.json()["expires_in"].as_i64().expect("seconds");
         let claims = Jwt::decode(&token).claims;
         let lifetime = claims["exp"].as_i64().expect("exp") - claims["iat"].as_i64().expect("iat");
-        assert!((840..=900).contains(&lifetime), "AT-21: 15 minutes, jitter subtracts only: {lifetime}");
-        assert!((lifetime - 1..=lifetime).contains(&expires_in), "expires_in says so: {expires_in} of {lifetime}");
+        assert!(
+            (840..=900).contains(&lifetime),
+            "AT-21: 15 minutes, jitter subtracts only: {lifetime}"
+        );
+        assert!(
+            (lifetime - 1..=lifetime).contains(&expires_in),
+            "expires_in says so: {expires_in} of {lifetime}"
+        );
     }
 }
 
 async fn login_takes_json_with_a_charset_and_any_case(at: Target) {
     let app = at.start().await;
-    for media_type in ["application/json; charset=utf-8", "Application/JSON", "application/json;charset=UTF-8"] {
+    for media_type in [
+        "application/json; charset=utf-8",
+        "Application/JSON",
+        "application/json;charset=UTF-8",
+    ] {
         let body = br#"{"username":"alice","password":"wonderland"}"#;
-        let request = Request::post("/auth/login").header("Content-Type", media_type).body(body);
+        let request = Request::post("/auth/login")
+            .header("Content-Type", media_type)
+            .body(body);
         expect::signed_in(&request.send(app.address()).await);
     }
 }
@@ -42,7 +54,13 @@ async fn login_takes_json_with_a_charset_and_any_case(at: Target) {
 async fn a_wrong_password_and_an_unknown_user_are_answered_alike(at: Target) {
     let app = at.start().await;
     let mut answers = Vec::new();
-    for (username, password) in [("alice", "wrong"), ("nobody", "wonderland"), ("", ""), ("alice", ""), ("ALICE", "wonderland")] {
+    for (username, password) in [
+        ("alice", "wrong"),
+        ("nobody", "wonderland"),
+        ("", ""),
+        ("alice", ""),
+        ("ALICE", "wonderland"),
+    ] {
         let response = Request::login(username, password).send(app.address()).await;
         expect::problem(&response, 401, "invalid_credentials");
         expect::untouched(&response);
@@ -73,7 +91,9 @@ async fn a_login_of_the_wrong_shape_is_400(at: Target) {
         deep.as_bytes(),
     ];
     for body in bodies {
-        let request = Request::post("/auth/login").header("Content-Type", "application/json").body(body);
+        let request = Request::post("/auth/login")
+            .header("Content-Type", "application/json")
+            .body(body);
         let response = request.send(app.address()).await;
         expect::problem(&response, 400, "invalid_request");
         expect::untouched(&response);
@@ -102,7 +122,9 @@ async fn a_login_body_is_limited_to_16_kib(at: Target) {
     let sized = |size: usize| {
         let mut body = br#"{"username":"alice","password":"wonderland"}"#.to_vec();
         body.resize(size, b' ');
-        Request::post("/auth/login").header("Content-Type", "application/json").body(body)
+        Request::post("/auth/login")
+            .header("Content-Type", "application/json")
+            .body(body)
     };
     expect::signed_in(&sized(16 * 1024).send(app.address()).await);
     expect::signed_in(&sized(16 * 1024).chunked().send(app.address()).await);
@@ -123,13 +145,22 @@ async fn cs_08_another_method_is_405_and_allow_names_the_right_one(at: Target) {
             }
             let response = client.with_cookies(Request::new(wrong, target).same_origin()).await;
             expect::problem(&response, 405, "method_not_allowed");
-            let allow = response.header("allow").unwrap_or_else(|| panic!("{wrong} {target}: Allow"));
-            assert!(allow.split(',').any(|method| method.trim() == right), "{wrong} {target}: {allow}");
+            let allow = response
+                .header("allow")
+                .unwrap_or_else(|| panic!("{wrong} {target}: Allow"));
+            assert!(
+                allow.split(',').any(|method| method.trim() == right),
+                "{wrong} {target}: {allow}"
+            );
             expect::untouched(&response);
         }
     }
     for target in ["/auth/login", "/auth/refresh", "/auth/logout", "/auth/logout-all"] {
-        assert_eq!(Request::new("HEAD", target).send(app.address()).await.status, 405, "HEAD {target}");
+        assert_eq!(
+            Request::new("HEAD", target).send(app.address()).await.status,
+            405,
+            "HEAD {target}"
+        );
     }
     assert_eq!(client.generation(), 1);
     expect::signed_in(&client.refresh().await);
@@ -138,7 +169,17 @@ async fn cs_08_another_method_is_405_and_allow_names_the_right_one(at: Target) {
 async fn an_unknown_path_is_404(at: Target) {
     let app = at.start().await;
     let long = format!("/{}", "a".repeat(4000));
-    for target in ["/auth", "/auth/", "/auth/nothing", "/auth/login/", "/auth/sessions/a/b", "/nothing", "/%00", "/%ff", &long] {
+    for target in [
+        "/auth",
+        "/auth/",
+        "/auth/nothing",
+        "/auth/login/",
+        "/auth/sessions/a/b",
+        "/nothing",
+        "/%00",
+        "/%ff",
+        &long,
+    ] {
         let response = Request::get(target).send(app.address()).await;
         assert_eq!(response.status, 404, "{target}: {response:?}");
     }
@@ -159,12 +200,23 @@ async fn refresh_without_a_usable_cookie_is_401(at: Target) {
     let app = at.start().await;
     let client = Client::alice(&app).await;
     let refresh = || Request::post("/auth/refresh");
-    for request in [refresh(), refresh().cookie("other", "1"), refresh().bearer(&client.access)] {
+    for request in [
+        refresh(),
+        refresh().cookie("other", "1"),
+        refresh().bearer(&client.access),
+    ] {
         let response = request.send(app.address()).await;
         expect::problem(&response, 401, "missing_refresh_token");
         expect::untouched(&response);
     }
-    for cookie in ["garbage", "", &client.access, &client.session_id(), &"A".repeat(72), &"A".repeat(5000)] {
+    for cookie in [
+        "garbage",
+        "",
+        &client.access,
+        &client.session_id(),
+        &"A".repeat(72),
+        &"A".repeat(5000),
+    ] {
         let response = refresh().refresh(cookie).send(app.address()).await;
         expect::problem(&response, 401, "invalid_refresh_token");
         expect::untouched(&response);
@@ -191,7 +243,11 @@ async fn rt_22_a_refresh_token_counts_in_its_cookie_only(at: Target) {
 }
 
 fn signed_out(response: &Response) {
-    assert_eq!((response.status, response.body.as_slice()), (204, &[][..]), "{response:?}");
+    assert_eq!(
+        (response.status, response.body.as_slice()),
+        (204, &[][..]),
+        "{response:?}"
+    );
     expect::assert_no_store(response);
 }
 
@@ -225,7 +281,10 @@ async fn se_03_logout_is_204_by_cookie_by_access_token_by_an_expired_one_and_by_
 }
 
 async fn assert_ended(app: &acceptance::Running, client: &Client) {
-    let response = Request::post("/auth/refresh").refresh(&client.refresh_token()).send(app.address()).await;
+    let response = Request::post("/auth/refresh")
+        .refresh(&client.refresh_token())
+        .send(app.address())
+        .await;
     expect::problem(&response, 401, "session_ended");
     expect::cleared(&response);
 }
@@ -247,8 +306,15 @@ async fn a_forged_token_logs_nobody_out(at: Target) {
     let mut client = Client::alice(&app).await;
     let forged = client.jwt().sign("a secret of the attacker's own, long enough");
     signed_out(&Request::post("/auth/logout").bearer(&forged).send(app.address()).await);
-    let altered = acceptance::RefreshToken::decode(&client.refresh_token()).with_generation(2).encode();
-    signed_out(&Request::post("/auth/logout").refresh(&altered).send(app.address()).await);
+    let altered = acceptance::RefreshToken::decode(&client.refresh_token())
+        .with_generation(2)
+        .encode();
+    signed_out(
+        &Request::post("/auth/logout")
+            .refresh(&altered)
+            .send(app.address())
+            .await,
+    );
     expect::signed_in(&client.refresh().await);
 }
 
@@ -266,7 +332,11 @@ async fn logout_all_ends_every_session_of_the_caller_and_of_nobody_else(at: Targ
         };
         let refresh = caller.clone();
         let response = caller.send(request).await;
-        assert_eq!((response.status, response.json()), (200, json!({ "ended": 3 })), "{response:?}");
+        assert_eq!(
+            (response.status, response.json()),
+            (200, json!({ "ended": 3 })),
+            "{response:?}"
+        );
         expect::cleared(&response);
         for client in others.iter().chain([&refresh]) {
             assert_ended(&app, client).await;
@@ -285,7 +355,11 @@ async fn logout_all_with_nothing_is_401(at: Target) {
 
 async fn the_session_list_needs_a_user(at: Target) {
     let app = at.start().await;
-    expect::problem(&Request::get("/auth/sessions").send(app.address()).await, 401, "missing_token");
+    expect::problem(
+        &Request::get("/auth/sessions").send(app.address()).await,
+        401,
+        "missing_token",
+    );
     let target = "/auth/sessions/AAAAAAAAAAAAAAAAAAAAAAAA";
     expect::problem(&Request::delete(target).send(app.address()).await, 401, "missing_token");
     let mut client = Client::alice(&app).await;
@@ -299,7 +373,15 @@ async fn ending_a_session_that_is_not_ones_own_is_404(at: Target) {
     let mut bob = Client::bob(&app).await;
     let mut alice = Client::alice(&app).await;
     let long = "A".repeat(3000);
-    for id in [alice.session_id().as_str(), "AAAAAAAAAAAAAAAAAAAAAAAA", "garbage", "%ff%00", "..%2f..", "'%20or%201=1", &long] {
+    for id in [
+        alice.session_id().as_str(),
+        "AAAAAAAAAAAAAAAAAAAAAAAA",
+        "garbage",
+        "%ff%00",
+        "..%2f..",
+        "'%20or%201=1",
+        &long,
+    ] {
         let response = bob.with_bearer(Request::delete(&format!("/auth/sessions/{id}"))).await;
         expect::problem(&response, 404, "not_found");
     }
@@ -312,7 +394,10 @@ async fn the_key_set_is_public_and_cacheable(at: Target) {
     assert_eq!(response.status, 200, "{response:?}");
     assert!(response.json()["keys"].is_array(), "{response:?}");
     let directives = response.header("cache-control").expect("Cache-Control");
-    assert!(directives.contains("public") && directives.contains("max-age="), "{directives}");
+    assert!(
+        directives.contains("public") && directives.contains("max-age="),
+        "{directives}"
+    );
 }
 
 async fn the_apps_own_routes_answer_as_documented(at: Target) {
@@ -326,17 +411,37 @@ async fn the_apps_own_routes_answer_as_documented(at: Target) {
     assert_eq!((response.status, response.json()), (200, expected), "{response:?}");
 
     let response = alice.with_bearer(Request::get("/api/public")).await;
-    assert_eq!((response.status, response.json()), (200, json!({"user": "alice"})), "{response:?}");
+    assert_eq!(
+        (response.status, response.json()),
+        (200, json!({"user": "alice"})),
+        "{response:?}"
+    );
 
     assert_eq!(alice.with_bearer(Request::get("/api/admin")).await.status, 200);
-    expect::problem(&bob.with_bearer(Request::get("/api/admin")).await, 403, "insufficient_scope");
-    expect::problem(&Request::get("/api/admin").send(app.address()).await, 401, "missing_token");
+    expect::problem(
+        &bob.with_bearer(Request::get("/api/admin")).await,
+        403,
+        "insufficient_scope",
+    );
+    expect::problem(
+        &Request::get("/api/admin").send(app.address()).await,
+        401,
+        "missing_token",
+    );
 
     let note = json!({"text": "tea at six"});
     let response = alice.with_bearer(Request::post("/api/notes").json(&note)).await;
-    assert_eq!((response.status, &response.json()["text"]), (201, &note["text"]), "{response:?}");
+    assert_eq!(
+        (response.status, &response.json()["text"]),
+        (201, &note["text"]),
+        "{response:?}"
+    );
     assert_ne!(response.json()["id"], Value::Null, "{response:?}");
-    expect::problem(&Request::post("/api/notes").json(&note).send(app.address()).await, 401, "missing_token");
+    expect::problem(
+        &Request::post("/api/notes").json(&note).send(app.address()).await,
+        401,
+        "missing_token",
+    );
 
     assert_eq!(Request::get("/healthz").send(app.address()).await.status, 200);
 }
@@ -345,11 +450,24 @@ async fn the_page_loads_nothing_from_elsewhere(at: Target) {
     let app = at.start().await;
     let response = Request::get("/").send(app.address()).await;
     assert_eq!(response.status, 200, "{response:?}");
-    assert!(response.header("content-type").is_some_and(|kind| kind.starts_with("text/html")), "{response:?}");
-    let policy = response.header("content-security-policy").expect("a Content-Security-Policy");
-    assert!(policy.contains("default-src 'none'") || policy.contains("default-src 'self'"), "{policy}");
+    assert!(
+        response
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("text/html")),
+        "{response:?}"
+    );
+    let policy = response
+        .header("content-security-policy")
+        .expect("a Content-Security-Policy");
+    assert!(
+        policy.contains("default-src 'none'") || policy.contains("default-src 'self'"),
+        "{policy}"
+    );
     assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
-    assert!(!policy.contains("unsafe-inline") && !policy.contains("unsafe-eval") && !policy.contains("http"), "{policy}");
+    assert!(
+        !policy.contains("unsafe-inline") && !policy.contains("unsafe-eval") && !policy.contains("http"),
+        "{policy}"
+    );
     assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
 }
 
@@ -373,10 +491,16 @@ async fn strange_requests_are_answered_and_the_app_goes_on(at: Target) {
         Request::login("alice\u{0}", "\u{feff}"),
     ] {
         let response = request.send(app.address()).await;
-        assert!((400..500).contains(&response.status), "{}: {response:?}", request.line());
+        assert!(
+            (400..500).contains(&response.status),
+            "{}: {response:?}",
+            request.line()
+        );
         expect::untouched(&response);
     }
-    let odd = Request::login("alice", "wonderland").header("User-Agent", b"\xff\x80 odd").header("X-Forwarded-For", b"\xff");
+    let odd = Request::login("alice", "wonderland")
+        .header("User-Agent", b"\xff\x80 odd")
+        .header("X-Forwarded-For", b"\xff");
     expect::signed_in(&odd.send(app.address()).await);
     assert_eq!(client.with_bearer(me()).await.status, 200);
 }

@@ -19,7 +19,10 @@ async fn se_01_a_sign_in_ends_the_session_that_the_browser_had(at: Target) {
     let response = client.with_cookies(Request::login("alice", "wonderland")).await;
     expect::signed_in(&response);
     assert_ne!(client.session_id(), before.session_id());
-    let old = Request::post("/auth/refresh").refresh(&before.refresh_token()).send(app.address()).await;
+    let old = Request::post("/auth/refresh")
+        .refresh(&before.refresh_token())
+        .send(app.address())
+        .await;
     expect::problem(&old, 401, "session_ended");
     revoked(&app, &before.access).await;
     expect::signed_in(&client.refresh().await);
@@ -41,7 +44,10 @@ async fn se_01_another_user_signing_in_ends_the_session_that_the_browser_had(at:
     expect::signed_in(&client.with_cookies(Request::login("bob", "builder")).await);
     let me = client.with_bearer(Request::get("/api/me")).await;
     assert_eq!(me.json()["name"], "bob");
-    let old = Request::post("/auth/refresh").refresh(&before.refresh_token()).send(app.address()).await;
+    let old = Request::post("/auth/refresh")
+        .refresh(&before.refresh_token())
+        .send(app.address())
+        .await;
     expect::problem(&old, 401, "session_ended");
 }
 
@@ -49,12 +55,19 @@ async fn se_02_a_logout_is_the_end_of_both_tokens(at: Target) {
     let app = at.start().await;
     let mut client = Client::alice(&app).await;
     let before = client.clone();
-    assert_eq!(client.with_bearer(Request::get("/api/me")).await.status, 200, "warm in the cache");
+    assert_eq!(
+        client.with_bearer(Request::get("/api/me")).await.status,
+        200,
+        "warm in the cache"
+    );
     let response = client.with_cookies(Request::post("/auth/logout")).await;
     assert_eq!(response.status, 204);
     expect::cleared(&response);
     revoked(&app, &before.access).await;
-    let old = Request::post("/auth/refresh").refresh(&before.refresh_token()).send(app.address()).await;
+    let old = Request::post("/auth/refresh")
+        .refresh(&before.refresh_token())
+        .send(app.address())
+        .await;
     expect::problem(&old, 401, "session_ended");
 }
 
@@ -65,7 +78,11 @@ async fn se_02_two_processes_on_one_store_see_each_others_endings(at: Target) {
     let mut by_all = Client::alice(&here).await;
     for client in [&by_itself, &by_all] {
         let me = Request::get("/api/me").bearer(&client.access);
-        assert_eq!(me.send(there.address()).await.status, 200, "warm in the other process's cache");
+        assert_eq!(
+            me.send(there.address()).await.status,
+            200,
+            "warm in the other process's cache"
+        );
     }
     let access = by_itself.access.clone();
     assert_eq!(by_itself.with_cookies(Request::post("/auth/logout")).await.status, 204);
@@ -73,17 +90,28 @@ async fn se_02_two_processes_on_one_store_see_each_others_endings(at: Target) {
     let (access, cookie) = (by_all.access.clone(), by_all.refresh_token());
     assert_eq!(by_all.with_cookies(Request::post("/auth/logout-all")).await.status, 200);
     revoked(&there, &access).await;
-    let old = Request::post("/auth/refresh").refresh(&cookie).send(there.address()).await;
+    let old = Request::post("/auth/refresh")
+        .refresh(&cookie)
+        .send(there.address())
+        .await;
     expect::problem(&old, 401, "session_ended");
     let mut anew = Client::alice(&here).await;
     anew.address = there.address();
-    assert_eq!(anew.with_bearer(Request::get("/api/me")).await.status, 200, "a later sign-in is not concerned");
+    assert_eq!(
+        anew.with_bearer(Request::get("/api/me")).await.status,
+        200,
+        "a later sign-in is not concerned"
+    );
 }
 
 async fn se_05_the_list_shows_every_device_and_marks_the_current_one(at: Target) {
     let app = at.start().await;
     let mut clients = Vec::new();
-    for (device, agent) in [(Some("a phone"), "Phone/1"), (Some("a laptop"), "Laptop/2"), (None, "curl/8")] {
+    for (device, agent) in [
+        (Some("a phone"), "Phone/1"),
+        (Some("a laptop"), "Laptop/2"),
+        (None, "curl/8"),
+    ] {
         let mut body = json!({"username": "alice", "password": "wonderland"});
         if let Some(device) = device {
             body["device"] = json!(device);
@@ -99,17 +127,38 @@ async fn se_05_the_list_shows_every_device_and_marks_the_current_one(at: Target)
         let list = response.json()["sessions"].as_array().expect("a list").clone();
         assert_eq!(list.len(), 3, "bob's is not alice's: {response:?}");
         for entry in &list {
-            let mut members: Vec<_> = entry.as_object().expect("an object").keys().map(String::as_str).collect();
+            let mut members: Vec<_> = entry
+                .as_object()
+                .expect("an object")
+                .keys()
+                .map(String::as_str)
+                .collect();
             members.sort_unstable();
             assert_eq!(
                 members,
-                ["created_at", "current", "device", "expires_at", "id", "ip", "last_seen_at", "user_agent"]
+                [
+                    "created_at",
+                    "current",
+                    "device",
+                    "expires_at",
+                    "id",
+                    "ip",
+                    "last_seen_at",
+                    "user_agent"
+                ]
             );
             assert_eq!(entry["current"], entry["id"] == client.session_id().as_str(), "{entry}");
             assert_eq!(entry["ip"], "127.0.0.1");
-            let [created, seen, expires] = ["created_at", "last_seen_at", "expires_at"].map(|name| seconds(&entry[name]));
-            assert!((now() - 60..=now() + 1).contains(&created) && seen >= created, "{entry}");
-            assert!((expires - created - 7 * 24 * 60 * 60).abs() <= 60, "seven idle days: {entry}");
+            let [created, seen, expires] =
+                ["created_at", "last_seen_at", "expires_at"].map(|name| seconds(&entry[name]));
+            assert!(
+                (now() - 60..=now() + 1).contains(&created) && seen >= created,
+                "{entry}"
+            );
+            assert!(
+                (expires - created - 7 * 24 * 60 * 60).abs() <= 60,
+                "seven idle days: {entry}"
+            );
         }
         let of = |member: &str| {
             let mut all: Vec<_> = list.iter().map(|entry| entry[member].clone()).collect();
@@ -126,7 +175,9 @@ fn seconds(stamp: &Value) -> i64 {
     let text = stamp.as_str().expect("a timestamp");
     assert!(text.ends_with('Z'), "UTC: {text}");
     let format = &time::format_description::well_known::Rfc3339;
-    time::OffsetDateTime::parse(text, format).unwrap_or_else(|e| panic!("{text}: {e}")).unix_timestamp()
+    time::OffsetDateTime::parse(text, format)
+        .unwrap_or_else(|e| panic!("{text}: {e}"))
+        .unix_timestamp()
 }
 
 async fn se_06_one_session_is_ended_by_its_public_id_which_is_no_credential(at: Target) {
@@ -138,12 +189,19 @@ async fn se_06_one_session_is_ended_by_its_public_id_which_is_no_credential(at: 
         let response = Request::post("/auth/refresh").refresh(cookie).send(app.address()).await;
         expect::problem(&response, 401, "invalid_refresh_token");
     }
-    expect::problem(&Request::get("/api/me").bearer(&id).send(app.address()).await, 401, "invalid_token");
+    expect::problem(
+        &Request::get("/api/me").bearer(&id).send(app.address()).await,
+        401,
+        "invalid_token",
+    );
     let end = || Request::delete(&format!("/auth/sessions/{id}"));
     let response = here.with_bearer(end()).await;
     assert_eq!(response.status, 204, "{response:?}");
     revoked(&app, &there.access).await;
-    let old = Request::post("/auth/refresh").refresh(&there.refresh_token()).send(app.address()).await;
+    let old = Request::post("/auth/refresh")
+        .refresh(&there.refresh_token())
+        .send(app.address())
+        .await;
     expect::problem(&old, 401, "session_ended");
     expect::signed_in(&here.refresh().await);
     let list = here.with_bearer(Request::get("/auth/sessions")).await;
@@ -157,7 +215,10 @@ async fn se_17_an_ended_session_stays_ended(at: Target) {
     client.refresh().await;
     let before = client.clone();
     assert_eq!(client.with_cookies(Request::post("/auth/logout")).await.status, 204);
-    let ahead = acceptance::RefreshToken::decode(&first).with_generation(99).authenticated(acceptance::REFRESH_SECRET).encode();
+    let ahead = acceptance::RefreshToken::decode(&first)
+        .with_generation(99)
+        .authenticated(acceptance::REFRESH_SECRET)
+        .encode();
     for token in [&first, &before.refresh_token(), &ahead, &first] {
         for request in [Request::post("/auth/refresh"), Request::get("/api/me")] {
             let response = request.refresh(token).send(app.address()).await;

@@ -35,20 +35,73 @@ async fn refused(settings: &Settings, variable: &str, what: &str) {
 
 async fn an_unusable_value_is_refused_by_name(at: Target) {
     let cases: &[(&str, &[&str])] = &[
-        ("LISTEN", &["nonsense", "127.0.0.1", "127.0.0.1:99999", "127.0.0.1:http", "localhost:-1"]),
-        ("STORE", &["nonsense", "ftp://somewhere", "mysql://a/b", "memory:more", "sqlite:", "sqlite://"]),
-        ("ACCESS_TOKEN_EXPIRATION", &["0s", "0", "abc", "-5m", "15x", "5m nonsense", "99999999999999999999s", "18446744073709551615d"]),
+        (
+            "LISTEN",
+            &[
+                "nonsense",
+                "127.0.0.1",
+                "127.0.0.1:99999",
+                "127.0.0.1:http",
+                "localhost:-1",
+            ],
+        ),
+        (
+            "STORE",
+            &[
+                "nonsense",
+                "ftp://somewhere",
+                "mysql://a/b",
+                "memory:more",
+                "sqlite:",
+                "sqlite://",
+            ],
+        ),
+        (
+            "ACCESS_TOKEN_EXPIRATION",
+            &[
+                "0s",
+                "0",
+                "abc",
+                "-5m",
+                "15x",
+                "5m nonsense",
+                "99999999999999999999s",
+                "18446744073709551615d",
+            ],
+        ),
         ("REFRESH_TOKEN_EXPIRATION", &["0s", "0d", "abc", "-7d", "7w8"]),
-        ("REFRESH_TOKEN_ABSOLUTE_EXPIRATION", &["0s", "abc", "-30d", "99999999999999999999d"]),
-        ("REFRESH_TOKEN_GRACE", &["abc", "-1s", "1 fortnight", "99999999999999999999s"]),
+        (
+            "REFRESH_TOKEN_ABSOLUTE_EXPIRATION",
+            &["0s", "abc", "-30d", "99999999999999999999d"],
+        ),
+        (
+            "REFRESH_TOKEN_GRACE",
+            &["abc", "-1s", "1 fortnight", "99999999999999999999s"],
+        ),
         ("REFRESH_TOKEN_REUSE", &["maybe", "RECOVER!", "recover,strict"]),
-        ("TRUSTED_ORIGINS", &["nonsense", "null", "*", "https://a.example/path", "https://a.example,nonsense", "https://", "javascript:x"]),
+        (
+            "TRUSTED_ORIGINS",
+            &[
+                "nonsense",
+                "null",
+                "*",
+                "https://a.example/path",
+                "https://a.example,nonsense",
+                "https://",
+                "javascript:x",
+            ],
+        ),
         ("RUST_LOG", &["axum_app=loud", "info,=,=", "[unclosed"]),
         ("KEY_VERSION", &["v9", "no such version"]),
     ];
     for (variable, values) in cases {
         for value in *values {
-            refused(&at.settings().set(variable, value), variable, &format!("{variable}={value}")).await;
+            refused(
+                &at.settings().set(variable, value),
+                variable,
+                &format!("{variable}={value}"),
+            )
+            .await;
         }
     }
 }
@@ -59,27 +112,45 @@ async fn a_value_that_is_not_utf_8_is_refused_by_name(at: Target) {
         value.extend([0xff, 0xfe]);
         let mut settings = at.settings();
         if let Some(pair) = variable.strip_suffix("_TOKEN_SECRET") {
-            let other = if pair == "ACCESS" { "REFRESH_TOKEN_SECRET" } else { "ACCESS_TOKEN_SECRET" };
+            let other = if pair == "ACCESS" {
+                "REFRESH_TOKEN_SECRET"
+            } else {
+                "ACCESS_TOKEN_SECRET"
+            };
             settings = settings.set(other, acceptance::ACCESS_SECRET);
         }
-        refused(&settings.set(variable, OsStr::from_bytes(&value)), variable, &format!("{variable} not UTF-8")).await;
+        refused(
+            &settings.set(variable, OsStr::from_bytes(&value)),
+            variable,
+            &format!("{variable} not UTF-8"),
+        )
+        .await;
     }
 }
 
 async fn lifetimes_that_contradict_each_other_are_refused(at: Target) {
-    let settings = at.settings().set("REFRESH_TOKEN_EXPIRATION", "31d").set("REFRESH_TOKEN_ABSOLUTE_EXPIRATION", "30d");
+    let settings = at
+        .settings()
+        .set("REFRESH_TOKEN_EXPIRATION", "31d")
+        .set("REFRESH_TOKEN_ABSOLUTE_EXPIRATION", "30d");
     refused(&settings, "REFRESH_TOKEN_EXPIRATION", "idle longer than absolute").await;
 }
 
 async fn at_17_ky_secrets_are_long_enough_and_come_in_pairs(at: Target) {
     let short = "only sixteen byt";
-    for (variable, other) in
-        [("ACCESS_TOKEN_SECRET", "REFRESH_TOKEN_SECRET"), ("REFRESH_TOKEN_SECRET", "ACCESS_TOKEN_SECRET")]
-    {
+    for (variable, other) in [
+        ("ACCESS_TOKEN_SECRET", "REFRESH_TOKEN_SECRET"),
+        ("REFRESH_TOKEN_SECRET", "ACCESS_TOKEN_SECRET"),
+    ] {
         let long = acceptance::REFRESH_SECRET;
         for bad in [short, "", "thirty-one bytes are one to few"] {
             let settings = at.settings().set(variable, bad).set(other, long);
-            refused(&settings, variable, &format!("AT-17: {variable} of {} bytes", bad.len())).await;
+            refused(
+                &settings,
+                variable,
+                &format!("AT-17: {variable} of {} bytes", bad.len()),
+            )
+            .await;
             let end = settings.refused().await;
             assert!(bad.is_empty() || !end.stderr.contains(bad), "the secret is not printed");
             assert!(!end.stderr.contains(long), "the other secret is not printed");
@@ -89,8 +160,16 @@ async fn at_17_ky_secrets_are_long_enough_and_come_in_pairs(at: Target) {
         let settings = at.settings().set("KEY_VERSION", "v2").set(&version(variable), long);
         refused(&settings, &version(other), &format!("{variable}_v2 alone")).await;
     }
-    let versions = at.settings().set("KEY_VERSION", "v2").set("ACCESS_TOKEN_SECRET_v1", acceptance::ACCESS_SECRET);
-    refused(&versions.set("REFRESH_TOKEN_SECRET_v1", acceptance::REFRESH_SECRET), "KEY_VERSION", "a version without secrets").await;
+    let versions = at
+        .settings()
+        .set("KEY_VERSION", "v2")
+        .set("ACCESS_TOKEN_SECRET_v1", acceptance::ACCESS_SECRET);
+    refused(
+        &versions.set("REFRESH_TOKEN_SECRET_v1", acceptance::REFRESH_SECRET),
+        "KEY_VERSION",
+        "a version without secrets",
+    )
+    .await;
 }
 
 async fn a_port_that_is_taken_is_refused_by_name(at: Target) {
@@ -119,14 +198,23 @@ async fn a_damaged_key_file_is_refused_and_never_replaced(at: Target) {
         let path = settings.file("auth-keys.json");
         std::fs::write(&path, &bytes).expect("a damaged file");
         refused(&settings, "AUTH_KEYS", &format!("a key file: {what}")).await;
-        assert_eq!(std::fs::read(&path).expect("the file"), bytes, "{what}: it is as it was");
+        assert_eq!(
+            std::fs::read(&path).expect("the file"),
+            bytes,
+            "{what}: it is as it was"
+        );
     }
     let settings = at.settings();
     std::fs::create_dir(settings.file("auth-keys.json")).expect("a folder in its place");
     refused(&settings, "AUTH_KEYS", "a folder").await;
     let nowhere = at.settings();
     let path = nowhere.file("no such folder").join("auth-keys.json");
-    refused(&nowhere.set("AUTH_KEYS", path), "AUTH_KEYS", "a folder that is not there").await;
+    refused(
+        &nowhere.set("AUTH_KEYS", path),
+        "AUTH_KEYS",
+        "a folder that is not there",
+    )
+    .await;
 }
 
 async fn a_damaged_database_is_refused_and_never_replaced(at: Target) {
@@ -142,7 +230,10 @@ async fn a_damaged_database_is_refused_and_never_replaced(at: Target) {
     let mut header = good.clone();
     header[..16].fill(b'x');
     let damages = [
-        ("no database at all", b"this is a text file, longer than the header of a database ".repeat(40)),
+        (
+            "no database at all",
+            b"this is a text file, longer than the header of a database ".repeat(40),
+        ),
         ("its header is gone", header),
         ("its pages are gone", overwritten),
         ("cut short", good[..good.len() / 2].to_vec()),
@@ -152,7 +243,11 @@ async fn a_damaged_database_is_refused_and_never_replaced(at: Target) {
         let path = settings.file("auth.db");
         std::fs::write(&path, &bytes).expect("a damaged file");
         refused(&settings, "STORE", &format!("a database: {what}")).await;
-        assert_eq!(std::fs::read(&path).expect("the file"), bytes, "{what}: it is as it was");
+        assert_eq!(
+            std::fs::read(&path).expect("the file"),
+            bytes,
+            "{what}: it is as it was"
+        );
     }
     let settings = at.settings();
     std::fs::create_dir(settings.file("auth.db")).expect("a folder in its place");

@@ -39,13 +39,29 @@ fn refused_tokens(client: &Client) -> Vec<(&'static str, String)> {
         ("two dots and nothing", "..".to_owned()),
         ("no kid", good.clone().without_header("kid").sign(ACCESS_SECRET)),
         ("a signature bit", String::from_utf8(flipped).expect("ASCII")),
-        ("another secret", good.sign("quite another secret of a good length, not ours")),
-        ("another issuer", good.clone().claim("iss", "http://elsewhere").sign(ACCESS_SECRET)),
-        ("another audience", good.clone().claim("aud", "elsewhere").sign(ACCESS_SECRET)),
+        (
+            "another secret",
+            good.sign("quite another secret of a good length, not ours"),
+        ),
+        (
+            "another issuer",
+            good.clone().claim("iss", "http://elsewhere").sign(ACCESS_SECRET),
+        ),
+        (
+            "another audience",
+            good.clone().claim("aud", "elsewhere").sign(ACCESS_SECRET),
+        ),
         ("another type", good.clone().header("typ", "JWT").sign(ACCESS_SECRET)),
         ("no session", good.clone().without_claim("sid").sign(ACCESS_SECRET)),
-        ("expired, and another issuer", good.clone().expired_since(60).claim("iss", "x").sign(ACCESS_SECRET)),
-        ("expired, and another secret", good.expired_since(60).sign("quite another secret of a good length, not ours")),
+        (
+            "expired, and another issuer",
+            good.clone().expired_since(60).claim("iss", "x").sign(ACCESS_SECRET),
+        ),
+        (
+            "expired, and another secret",
+            good.expired_since(60)
+                .sign("quite another secret of a good length, not ours"),
+        ),
     ]
 }
 
@@ -57,10 +73,22 @@ async fn row_01_a_valid_access_token_is_accepted_and_the_cookie_is_not_looked_at
     let gone = Client::bob(&app).await.refresh_token();
     for cookie in [client.refresh_token(), "garbage".to_owned(), gone] {
         let response = me().bearer(&client.access).refresh(&cookie).send(app.address()).await;
-        assert_eq!((response.status, &response.json()["sub"]), (200, &client.jwt().claims["sub"]), "{response:?}");
+        assert_eq!(
+            (response.status, &response.json()["sub"]),
+            (200, &client.jwt().claims["sub"]),
+            "{response:?}"
+        );
         expect::untouched(&response);
-        let response = public().bearer(&client.access).refresh(&cookie).send(app.address()).await;
-        assert_eq!((response.status, &response.json()["user"]), (200, &Value::from("alice")), "{response:?}");
+        let response = public()
+            .bearer(&client.access)
+            .refresh(&cookie)
+            .send(app.address())
+            .await;
+        assert_eq!(
+            (response.status, &response.json()["user"]),
+            (200, &Value::from("alice")),
+            "{response:?}"
+        );
         expect::untouched(&response);
     }
     assert_session_untouched(&mut client).await;
@@ -71,8 +99,16 @@ async fn row_02_a_bad_access_token_never_falls_through_to_the_cookie(at: Target)
     let mut client = Client::alice(&app).await;
     for (what, token) in refused_tokens(&client) {
         for request in [me(), public()] {
-            let response = request.bearer(&token).refresh(&client.refresh_token()).send(app.address()).await;
-            assert_eq!(response.code().as_deref(), Some("invalid_token"), "{what}: {response:?}");
+            let response = request
+                .bearer(&token)
+                .refresh(&client.refresh_token())
+                .send(app.address())
+                .await;
+            assert_eq!(
+                response.code().as_deref(),
+                Some("invalid_token"),
+                "{what}: {response:?}"
+            );
             expect::problem(&response, 401, "invalid_token");
             expect::untouched(&response);
         }
@@ -101,7 +137,11 @@ async fn row_03_an_expired_token_of_another_session_is_never_mixed_with_the_cook
     let mut cookie = Client::alice(&app).await;
     for other in [Client::alice(&app).await, Client::bob(&app).await] {
         for request in [me(), public()] {
-            let response = request.bearer(&other.expired()).refresh(&cookie.refresh_token()).send(app.address()).await;
+            let response = request
+                .bearer(&other.expired())
+                .refresh(&cookie.refresh_token())
+                .send(app.address())
+                .await;
             expect::problem(&response, 401, "invalid_token");
             expect::untouched(&response);
         }
@@ -139,7 +179,11 @@ async fn row_05_without_an_access_token_a_live_cookie_is_exchanged_in_flight(at:
     let first = client.access.clone();
     for generation in 2..5 {
         let response = client.with_cookies(me()).await;
-        assert_eq!((response.status, &response.json()["name"]), (200, &Value::from("alice")), "{response:?}");
+        assert_eq!(
+            (response.status, &response.json()["name"]),
+            (200, &Value::from("alice")),
+            "{response:?}"
+        );
         expect::exchanged(&response);
         assert_eq!(client.generation(), generation);
         assert_eq!(client.jwt().generation(), u64::from(generation));
@@ -171,9 +215,16 @@ async fn row_05_the_claims_of_a_token_with_an_unknown_kid_are_not_believed(at: T
     let app = countable(at).start().await;
     let mut alice = Client::alice(&app).await;
     let bob = Client::bob(&app).await;
-    let forged = bob.jwt().header("kid", "nobody").sign("a secret of the attacker's own, long enough");
+    let forged = bob
+        .jwt()
+        .header("kid", "nobody")
+        .sign("a secret of the attacker's own, long enough");
     let response = alice.with_cookies(me().bearer(&forged)).await;
-    assert_eq!((response.status, &response.json()["name"]), (200, &Value::from("alice")), "the cookie decides: {response:?}");
+    assert_eq!(
+        (response.status, &response.json()["name"]),
+        (200, &Value::from("alice")),
+        "the cookie decides: {response:?}"
+    );
     expect::exchanged(&response);
     assert_eq!(alice.generation(), 2);
 }
@@ -184,7 +235,10 @@ async fn row_05_a_failing_handler_still_delivers_the_new_pair(at: Target) {
     let response = bob.with_cookies(Request::get("/api/admin")).await;
     assert_eq!(response.status, 403, "{response:?}");
     expect::exchanged(&response);
-    let request = Request::post("/api/notes").same_origin().header("Content-Type", "application/json").body("{not json");
+    let request = Request::post("/api/notes")
+        .same_origin()
+        .header("Content-Type", "application/json")
+        .body("{not json");
     let response = bob.with_cookies(request).await;
     assert_eq!(response.status, 400, "{response:?}");
     expect::exchanged(&response);
@@ -196,7 +250,9 @@ async fn row_05_the_last_word_is_the_handlers(at: Target) {
     let app = countable(at).start().await;
     let mut client = Client::alice(&app).await;
     let expired = client.expired();
-    let response = client.with_cookies(Request::post("/auth/logout-all").same_origin().bearer(&expired)).await;
+    let response = client
+        .with_cookies(Request::post("/auth/logout-all").same_origin().bearer(&expired))
+        .await;
     assert_eq!(response.status, 200, "{response:?}");
     expect::cleared(&response);
     assert_eq!(client.jar.value(REFRESH_COOKIE), None);
@@ -210,11 +266,15 @@ async fn row_06_an_expired_token_whose_session_is_over_is_401_with_the_reason_an
     let mut robbed = Client::alice(&app).await;
     let stolen = robbed.refresh_token();
     robbed.refresh().await;
-    let response = Request::post("/auth/refresh").refresh(&stolen).send(app.address()).await;
+    let response = Request::post("/auth/refresh")
+        .refresh(&stolen)
+        .send(app.address())
+        .await;
     expect::problem(&response, 401, "refresh_token_reused");
-    for (client, cookie, code) in
-        [(&left, cookie, "session_ended"), (&robbed, robbed.refresh_token(), "refresh_token_reused")]
-    {
+    for (client, cookie, code) in [
+        (&left, cookie, "session_ended"),
+        (&robbed, robbed.refresh_token(), "refresh_token_reused"),
+    ] {
         let unknown = client.jwt().header("kid", "nobody").sign(ACCESS_SECRET);
         for token in [client.expired(), unknown] {
             for request in [me(), public()] {
@@ -228,13 +288,22 @@ async fn row_06_an_expired_token_whose_session_is_over_is_401_with_the_reason_an
 
 /// Real time: an idle lifetime of one second has to pass.
 async fn row_06_and_08_a_session_that_lapsed_says_so(at: Target) {
-    let settings = countable(at).set("ACCESS_TOKEN_EXPIRATION", "1s").set("REFRESH_TOKEN_EXPIRATION", "1s");
+    let settings = countable(at)
+        .set("ACCESS_TOKEN_EXPIRATION", "1s")
+        .set("REFRESH_TOKEN_EXPIRATION", "1s");
     let app = settings.start().await;
     let client = Client::alice(&app).await;
     until(Instant::now(), Duration::from_secs(1)).await;
-    let with_token = me().bearer(&client.access).refresh(&client.refresh_token()).send(app.address()).await;
+    let with_token = me()
+        .bearer(&client.access)
+        .refresh(&client.refresh_token())
+        .send(app.address())
+        .await;
     let without = me().refresh(&client.refresh_token()).send(app.address()).await;
-    let route = Request::post("/auth/refresh").refresh(&client.refresh_token()).send(app.address()).await;
+    let route = Request::post("/auth/refresh")
+        .refresh(&client.refresh_token())
+        .send(app.address())
+        .await;
     for response in [with_token, without, route] {
         expect::problem(&response, 401, "refresh_token_expired");
         expect::cleared(&response);
@@ -263,7 +332,11 @@ async fn row_08_a_cookie_whose_session_is_over_is_anonymous_and_cleared(at: Targ
     let cookie = client.refresh_token();
     assert_eq!(client.with_cookies(Request::post("/auth/logout")).await.status, 204);
     let response = public().refresh(&cookie).send(app.address()).await;
-    assert_eq!((response.status, &response.json()["user"]), (200, &Value::Null), "{response:?}");
+    assert_eq!(
+        (response.status, &response.json()["user"]),
+        (200, &Value::Null),
+        "{response:?}"
+    );
     expect::cleared(&response);
     let response = me().refresh(&cookie).send(app.address()).await;
     expect::problem(&response, 401, "session_ended");
@@ -275,9 +348,17 @@ async fn row_09_a_cookie_that_is_not_authentic_is_anonymous_and_left_alone(at: T
     let client = Client::alice(&app).await;
     let mut altered = client.refresh_token().into_bytes();
     altered[40] = if altered[40] == b'A' { b'B' } else { b'A' };
-    for cookie in ["garbage".to_owned(), String::new(), String::from_utf8(altered).expect("ASCII")] {
+    for cookie in [
+        "garbage".to_owned(),
+        String::new(),
+        String::from_utf8(altered).expect("ASCII"),
+    ] {
         let response = public().refresh(&cookie).send(app.address()).await;
-        assert_eq!((response.status, &response.json()["user"]), (200, &Value::Null), "{response:?}");
+        assert_eq!(
+            (response.status, &response.json()["user"]),
+            (200, &Value::Null),
+            "{response:?}"
+        );
         expect::untouched(&response);
         let response = me().refresh(&cookie).send(app.address()).await;
         expect::problem(&response, 401, "invalid_refresh_token");
@@ -288,7 +369,11 @@ async fn row_09_a_cookie_that_is_not_authentic_is_anonymous_and_left_alone(at: T
 async fn row_10_br_01_nothing_sent_is_anonymous(at: Target) {
     let app = at.start().await;
     let response = public().send(app.address()).await;
-    assert_eq!((response.status, &response.json()["user"]), (200, &Value::Null), "{response:?}");
+    assert_eq!(
+        (response.status, &response.json()["user"]),
+        (200, &Value::Null),
+        "{response:?}"
+    );
     let response = me().send(app.address()).await;
     expect::problem(&response, 401, "missing_token");
     expect::untouched(&response);
@@ -308,7 +393,11 @@ async fn a_route_that_asks_for_nobody_exchanges_nothing(at: Target) {
 /// Sends requests side by side.
 async fn all(app: &Running, requests: &[Request]) -> Vec<acceptance::Response> {
     let address = app.address();
-    let started: Vec<_> = requests.iter().cloned().map(|r| tokio::spawn(async move { r.send(address).await })).collect();
+    let started: Vec<_> = requests
+        .iter()
+        .cloned()
+        .map(|r| tokio::spawn(async move { r.send(address).await }))
+        .collect();
     let mut answers = Vec::new();
     for task in started {
         answers.push(task.await.expect("an answer"));
