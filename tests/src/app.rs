@@ -1,0 +1,277 @@
+//! An example app as a process: started with settings, listened to, stopped in every way a process can be.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+use crate::target::{App, Target};
+use crate::wait::PATIENCE;
+
+/// What an app is started with. Its files live in a folder of the test's own, which every copy of the settings shares.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    target: Target,
+    folder: Arc<TempDir>,
+    variables: BTreeMap<String, OsString>,
+}
+
+impl Settings {
+    pub(crate) fn new(target: Target) -> Self {
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        let variables = BTreeMap::from([
+            ("LISTEN".to_owned(), OsString::from("127.0.0.1:0")),
+            ("STORE".to_owned(), target.store.url(folder.path())),
+            ("AUTH_KEYS".to_owned(), folder.path().join("auth-keys.json").into()),
+        ]);
+        Self {
+            target,
+            folder,
+            variables,
+        }
+    }
+
+    /// With an environment variable set.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.variables.insert(name.to_owned(), value.as_ref().to_owned());
+        self
+    }
+
+    /// With an environment variable left out.
+    #[must_use]
+    pub fn unset(mut self, name: &str) -> Self {
+        self.variables.remove(name);
+        self
+    }
+
+    /// A file in the app's folder, which is also its working directory.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The app's folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts the app and waits until it says that it listens.
+    pub async fn start(&self) -> Running {
+        let mut process = Process::spawn(self);
+        let line = tokio::time::timeout(PATIENCE, process.first_line()).await;
+        let address = line.ok().flatten().and_then(|line| {
+            let address = line.strip_prefix("listening on http://")?;
+            address.trim_end().parse().ok()
+        });
+        let Some(address) = address else {
+            let _ = process.child.start_kill();
+            let refusal = process.finish().await;
+            panic!("the app did not come up: {refusal:?}");
+        };
+        Running {
+            settings: self.clone(),
+            address,
+            process,
+        }
+    }
+
+    /// Starts the app and waits until it ends by itself.
+    pub async fn refused(&self) -> Refusal {
+        let process = Process::spawn(self);
+        tokio::time::timeout(PATIENCE, process.finish())
+            .await
+            .expect("an app with these settings ends by itself")
+    }
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The exit status.
+    pub status: ExitStatus,
+    /// All that was printed on stdout.
+    pub stdout: String,
+    /// All that was printed on stderr.
+    pub stderr: String,
+}
+
+/// A running app. It is killed when this value goes.
+#[derive(Debug)]
+pub struct Running {
+    settings: Settings,
+    address: SocketAddr,
+    process: Process,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The `Host` that a client sends.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The origin of its pages.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What it was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Another process with the same settings, on the same files.
+    pub async fn sibling(&self) -> Self {
+        self.settings.start().await
+    }
+
+    /// What it has printed on stderr so far.
+    pub fn log(&self) -> Vec<u8> {
+        self.process.stderr.lock().expect("the reader does not panic").clone()
+    }
+
+    /// Sends SIGKILL and waits for the end.
+    pub async fn kill(mut self) -> Settings {
+        self.process.child.start_kill().expect("a process to kill");
+        self.process.finish().await;
+        self.settings
+    }
+
+    /// Sends a signal and leaves.
+    pub fn signal(&self, signal: Signal) {
+        let id = self.process.child.id().expect("a process that was not waited for");
+        let id = Pid::from_raw(i32::try_from(id).expect("a process id")).expect("not zero");
+        kill_process(id, signal).expect("a process to signal");
+    }
+
+    /// Waits for the end, at most `bound`.
+    pub async fn ended_within(self, bound: Duration) -> Refusal {
+        tokio::time::timeout(bound, self.process.finish())
+            .await
+            .unwrap_or_else(|_| panic!("the app was still there after {bound:?}"))
+    }
+
+    /// Sends SIGTERM and waits for a clean end.
+    pub async fn terminate(self) -> (Settings, Refusal) {
+        let settings = self.settings.clone();
+        self.signal(Signal::TERM);
+        let end = self.ended_within(PATIENCE).await;
+        assert!(end.status.success(), "SIGTERM: {end:?}");
+        (settings, end)
+    }
+
+    /// Terminates it and starts it again on the same files.
+    pub async fn restart(self) -> Self {
+        self.terminate().await.0.start().await
+    }
+}
+
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    stdout: BufReader<tokio::process::ChildStdout>,
+    seen: String,
+    stderr: Arc<Mutex<Vec<u8>>>,
+    drain: JoinHandle<()>,
+}
+
+impl Process {
+    fn spawn(settings: &Settings) -> Self {
+        let mut child = Command::new(binary(settings.target.app))
+            .env_clear()
+            .envs(&settings.variables)
+            .current_dir(settings.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the app's binary starts");
+        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut pipe = child.stderr.take().expect("a pipe");
+        let stderr = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&stderr);
+        let drain = tokio::spawn(async move {
+            let mut chunk = vec![0; 64 * 1024];
+            while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
+                sink.lock()
+                    .expect("nobody panics with it")
+                    .extend_from_slice(&chunk[..read]);
+            }
+        });
+        Self {
+            child,
+            stdout,
+            seen: String::new(),
+            stderr,
+            drain,
+        }
+    }
+
+    async fn first_line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).await.expect("UTF-8 on stdout");
+        self.seen.push_str(&line);
+        (!line.is_empty()).then_some(line)
+    }
+
+    async fn finish(mut self) -> Refusal {
+        let mut stdout = std::mem::take(&mut self.seen);
+        self.stdout.read_to_string(&mut stdout).await.expect("UTF-8 on stdout");
+        let status = self.child.wait().await.expect("an exit status");
+        let _ = (&mut self.drain).await;
+        let stderr = std::mem::take(&mut *self.stderr.lock().expect("the reader does not panic"));
+        Refusal {
+            status,
+            stdout,
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        }
+    }
+}
+
+/// Builds the app once per test process, as its user would, and says where the binary is.
+fn binary(app: App) -> &'static Path {
+    static BUILT: OnceLock<Mutex<BTreeMap<&'static str, &'static Path>>> = OnceLock::new();
+    let mut built = BUILT.get_or_init(Mutex::default).lock().expect("no build panicked");
+    built
+        .entry(app.package())
+        .or_insert_with(|| Box::leak(build(app.package()).into_boxed_path()))
+}
+
+fn build(package: &str) -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = std::process::Command::new(cargo)
+        .args([
+            "build",
+            "--quiet",
+            "--message-format=json-render-diagnostics",
+            "--package",
+            package,
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{package} does not build");
+    output
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == package)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .unwrap_or_else(|| panic!("{package} has no binary of its name"))
+}

@@ -1,0 +1,14 @@
+//! The contract, scenario by scenario, on every app and every store.
+
+mod access_tokens;
+mod bearer;
+mod cookies;
+mod csrf;
+mod keys;
+mod lifecycle;
+mod refresh_tokens;
+mod rotation_rows;
+mod routes;
+mod sessions;
+mod settings;
+mod silent_exchange_rows;
