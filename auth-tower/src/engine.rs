@@ -18,7 +18,7 @@ use crate::session::record::{EndReason, Over};
 use crate::session::store::erased::ErasedStore;
 use crate::session::store::{Ended, Ending, StoreError};
 use crate::token::{Issuer, KeyRing, PresentedRefresh, Verdict, VerifiedToken, Verifier};
-use crate::wire::bearer::{Bearer, bearer};
+use crate::wire::bearer::{Bearer, bearer, is_readable};
 use crate::wire::cookies;
 use crate::wire::problem::{Code, Denial};
 
@@ -144,6 +144,7 @@ impl Engine {
     /// Reads the access token off a request. No I/O.
     pub(crate) fn access(&self, facts: &(impl RequestFacts + ?Sized)) -> Access {
         let verify = |token: &[u8]| match self.verifier.verify(token, self.now()) {
+            Verdict::Invalid(_) if !is_readable(token) => Access::Malformed,
             Verdict::Valid(token) => Access::Valid(token),
             Verdict::Expired { session_id, .. } => Access::Expired(session_id),
             Verdict::UnknownKey => Access::UnknownKey,

@@ -52,11 +52,17 @@ fn parse(value: &[u8]) -> Result<Option<&[u8]>, Unreadable> {
         return Ok(None);
     }
     let token = rest.trim_ascii();
-    // Beyond this the token itself is judged, so that every malformed token gets the one answer of RFC 6750 §3.1.
-    if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
-        return Err(Unreadable);
+    if token.is_empty() {
+        Err(Unreadable)
+    } else {
+        Ok(Some(token))
     }
-    Ok(Some(token))
+}
+
+/// Whether a token could be written in the header at all. What can is judged as a token, so that every malformed one gets
+/// the one answer of RFC 6750 §3.1; asked only of refused tokens, because a long one takes a while to look through.
+pub(crate) fn is_readable(token: &[u8]) -> bool {
+    token.iter().all(u8::is_ascii_graphic)
 }
 
 /// Whether the query carries `access_token` too. It is never read as a credential (RFC 9700 §4.3.2).
