@@ -5,10 +5,7 @@
 mod clock;
 mod id;
 pub mod session;
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "the engine that calls into it is a module of its own")
-)]
+#[allow(dead_code, reason = "the engine that calls into it is a module of its own")]
 mod token;
 
 pub use clock::{Clock, Timestamp};
