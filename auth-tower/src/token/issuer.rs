@@ -118,6 +118,7 @@ impl Issuer {
 
         let mut token = String::with_capacity(key.header().len() + payload.len() * 4 / 3 + 128);
         token.push_str(key.header());
+        token.push('.');
         URL_SAFE_NO_PAD.encode_string(&payload, &mut token);
         if token.len() > MAX_TOKEN_LEN {
             return Err(IssueError::TooLarge(token.len()));

@@ -198,3 +198,16 @@ fn nothing_of_a_token_shows_in_debug() {
         "{shown}"
     );
 }
+
+#[test]
+fn at_14_an_altered_token_with_the_tail_of_a_remembered_one_is_refused() {
+    let verifier = verifier(key());
+    let token = token(claims()).into_bytes();
+    assert_valid(&verifier, &token);
+    for index in 0..token.len() {
+        let mut forged = token.clone();
+        forged[index] = if forged[index] == b'A' { b'B' } else { b'A' };
+        let verdict = verifier.verify(&forged, at(NOW));
+        assert!(!matches!(verdict, Verdict::Valid(_)), "character {index}");
+    }
+}

@@ -165,6 +165,22 @@ fn at_04_a_key_has_one_algorithm_even_within_its_family() {
 }
 
 #[test]
+fn at_04_a_header_that_names_another_algorithm_than_its_keys_is_refused_though_the_signature_is_good() {
+    for (signing, verifying) in every_algorithm() {
+        for other in ["HS256", "HS384", "RS256", "PS256", "ES256", "ES384", "EdDSA"] {
+            let header = json!({"typ": "at+jwt", "alg": other, "kid": signing.kid()}).to_string();
+            let token = sign(&signing, header, claims().to_string());
+            let verifier = verifier_with(&ring_of(verifying.clone()), rules());
+            if other == signing.algorithm().name() {
+                assert_valid(&verifier, token);
+            } else {
+                assert_invalid(&verifier, token);
+            }
+        }
+    }
+}
+
+#[test]
 fn at_05_a_key_that_the_token_brings_along_is_not_used() {
     let forger = SigningKey::from_pem("k1", Algorithm::ES256, fixture!("p256.pem")).unwrap();
     let own = KeyRing::builder().signing(SigningKey::from_pem("k1", Algorithm::ES256, fixture!("p256.pem")).unwrap());
