@@ -1,12 +1,12 @@
 //! Tokens that verified, by their bytes, so that seeing one again costs a look-up.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use foldhash::SharedSeed;
 use foldhash::quality::{FoldHasher, SeedableRandomState};
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, Weighter};
 
 use super::verifier::VerifiedToken;
 
@@ -14,7 +14,38 @@ use super::verifier::VerifiedToken;
 ///
 /// Only tokens that verified get in, so nobody can fill it with forged ones; what is found was compared in full. Entries
 /// are judged by who finds them: one may be expired, or verified under keys that are gone.
-pub(super) struct TokenCache(Option<Cache<Box<[u8]>, Arc<VerifiedToken>, Bytes, Seeded>>);
+pub(super) struct TokenCache(Option<ByToken>);
+
+type ByToken = Cache<Token, Arc<VerifiedToken>, Bytes, Seeded>;
+
+/// A token's bytes: equal if all are, but hashed by its tail alone.
+///
+/// The tail is signature, and as random as anything in a token, so hashing more would only cost more. An altered token
+/// with the tail of a known one finds that entry, differs from it, and goes the long way to its refusal.
+#[derive(PartialEq, Eq)]
+struct Token(Box<[u8]>);
+
+#[derive(PartialEq, Eq)]
+struct TokenRef<'a>(&'a [u8]);
+
+impl Hash for Token {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        TokenRef(&self.0).hash(state);
+    }
+}
+
+impl Hash for TokenRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        const TAIL: usize = 16;
+        state.write(self.0.last_chunk::<TAIL>().map_or(self.0, |tail| tail.as_slice()));
+    }
+}
+
+impl Equivalent<Token> for TokenRef<'_> {
+    fn equivalent(&self, token: &Token) -> bool {
+        *self.0 == *token.0
+    }
+}
 
 impl TokenCache {
     /// What a token of the usual size takes, for the first sizing of tables only.
@@ -38,12 +69,12 @@ impl TokenCache {
     }
 
     pub(super) fn get(&self, token: &[u8]) -> Option<Arc<VerifiedToken>> {
-        self.0.as_ref()?.get(token)
+        self.0.as_ref()?.get(&TokenRef(token))
     }
 
     pub(super) fn insert(&self, token: &[u8], verified: Arc<VerifiedToken>) {
         if let Some(cache) = &self.0 {
-            cache.insert(token.into(), verified);
+            cache.insert(Token(token.into()), verified);
         }
     }
 
@@ -64,12 +95,12 @@ impl TokenCache {
 #[derive(Clone)]
 struct Bytes;
 
-impl Weighter<Box<[u8]>, Arc<VerifiedToken>> for Bytes {
-    fn weight(&self, token: &Box<[u8]>, verified: &Arc<VerifiedToken>) -> u64 {
+impl Weighter<Token, Arc<VerifiedToken>> for Bytes {
+    fn weight(&self, token: &Token, verified: &Arc<VerifiedToken>) -> u64 {
         // The payload once as strings, once as the app's type, whose size cannot be asked; then the structs themselves,
         // what the allocator adds to each, and the cache's own tables.
         const FIXED: u64 = 640;
-        FIXED + token.len() as u64 + 2 * u64::from(verified.payload_len)
+        FIXED + token.0.len() as u64 + 2 * u64::from(verified.payload_len)
     }
 }
 

@@ -109,7 +109,9 @@ impl Registered {
     pub(super) fn parse(json: &[u8]) -> Result<Self, &'static str> {
         // The parser skips what it ignores without looking whether it is UTF-8.
         let json = std::str::from_utf8(json).map_err(|_| "claims are not UTF-8")?;
-        serde_json::from_str(json).map_err(|_| "claims missing, twice, or of the wrong type")
+        serde_json::from_str(json)
+            .map(|Parsed(claims)| claims)
+            .map_err(|_| "claims missing, twice, or of the wrong type")
     }
 }
 
@@ -252,11 +254,14 @@ impl Raw<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Registered {
+/// Not an `impl` of [`Registered`] itself: nobody outside shall be able to make one.
+struct Parsed(Registered);
+
+impl<'de> Deserialize<'de> for Parsed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ClaimsVisitor;
         impl<'de> Visitor<'de> for ClaimsVisitor {
-            type Value = Registered;
+            type Value = Parsed;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of claims")
@@ -288,7 +293,7 @@ impl<'de> Deserialize<'de> for Registered {
                         return Err(Error::custom("a claim is given twice"));
                     }
                 }
-                raw.check().map_err(Error::missing_field)
+                raw.check().map(Parsed).map_err(Error::missing_field)
             }
         }
         deserializer.deserialize_map(ClaimsVisitor)

@@ -46,7 +46,6 @@ pub(super) fn sign(algorithm: Algorithm, key: &EncodingKey, message: &[u8]) -> R
 }
 
 /// Whether `signature` over `message` is good.
-#[expect(clippy::ptr_arg, reason = "the back end's trait is implemented for `Vec<u8>` alone")]
 pub(super) fn verify(algorithm: Algorithm, key: &DecodingKey, message: &[u8], signature: &Vec<u8>) -> bool {
     let Some(provider) = provider() else {
         return false;
@@ -70,4 +69,33 @@ pub(super) fn ed25519_public(pkcs8: &[u8]) -> Result<[u8; 32], BackendRefused> {
         .ok()
         .and_then(|public| public.try_into().ok())
         .ok_or(BackendRefused)
+}
+
+#[cfg(all(test, not(any(feature = "aws-lc-rs", feature = "rust-crypto"))))]
+mod tests {
+    use crate::{Algorithm, KeyError, KeyRing, SigningKey, VerifyingKey};
+
+    #[test]
+    fn without_a_back_end_every_way_to_a_key_is_an_error_and_not_a_panic() {
+        let pem = include_str!("../../tests/fixtures/test-only-p256.pem");
+        let public = include_str!("../../tests/fixtures/test-only-p256-public.pem");
+        for refused in [
+            SigningKey::hmac("k", Algorithm::HS256, [1; 32]).err(),
+            SigningKey::generate("k", Algorithm::EdDSA).err(),
+            SigningKey::generate("k", Algorithm::ES256).err(),
+            SigningKey::from_pem("k", Algorithm::ES256, pem).err(),
+            SigningKey::from_jwk(include_str!("../../tests/fixtures/test-only-rsa2048.jwk.json")).err(),
+            VerifyingKey::hmac("k", Algorithm::HS256, [1; 32]).err(),
+            VerifyingKey::from_pem("k", Algorithm::ES256, public).err(),
+            KeyRing::generate().err(),
+            KeyRing::builder().build().err(),
+        ] {
+            assert!(matches!(refused, Some(KeyError::NoBackend)), "{refused:?}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("auth-keys.json");
+        let refused = KeyRing::load_or_generate(&path).unwrap_err();
+        assert!(refused.to_string().contains("rust-crypto"), "{refused}");
+        assert!(!path.exists());
+    }
 }

@@ -21,12 +21,10 @@ pub(super) struct Header<'a> {
     pub(super) kid: Text<'a>,
 }
 
-/// The first segment, with its dot, of the tokens that the key `kid` signs.
+/// The first segment of the tokens that the key `kid` signs.
 pub(super) fn encode(algorithm: Algorithm, kid: &str) -> String {
     let json = serde_json::json!({"typ": "at+jwt", "alg": algorithm.name(), "kid": kid}).to_string();
-    let mut header = URL_SAFE_NO_PAD.encode(json);
-    header.push('.');
-    header
+    URL_SAFE_NO_PAD.encode(json)
 }
 
 /// Reads a header; the reason is for debugging and quotes nothing of it.
@@ -108,7 +106,7 @@ mod tests {
     fn what_we_write_we_read() {
         for kid in ["k1", r#"a"b\c"#, "~!@#"] {
             let segment = encode(Algorithm::ES384, kid);
-            let json = URL_SAFE_NO_PAD.decode(segment.strip_suffix('.').unwrap()).unwrap();
+            let json = URL_SAFE_NO_PAD.decode(segment).unwrap();
             let header = parse(&json).unwrap();
             assert_eq!((header.algorithm, &*header.kid.0), (Algorithm::ES384, kid));
         }

@@ -118,6 +118,7 @@ impl Issuer {
 
         let mut token = String::with_capacity(key.header().len() + payload.len() * 4 / 3 + 128);
         token.push_str(key.header());
+        token.push('.');
         URL_SAFE_NO_PAD.encode_string(&payload, &mut token);
         if token.len() > MAX_TOKEN_LEN {
             return Err(IssueError::TooLarge(token.len()));
@@ -141,5 +142,90 @@ impl fmt::Debug for Issuer {
         f.debug_struct("Issuer")
             .field("keys", &self.keys)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+    use crate::token::verifier::decode_app;
+    use crate::token::{Algorithm, SigningKey};
+
+    #[derive(Deserialize)]
+    struct Named {
+        #[expect(dead_code, reason = "only whether it is there matters")]
+        name: String,
+    }
+
+    fn issue(keys: KeyRing, app: &Value) -> Result<Issued, IssueError> {
+        let rules = Rules {
+            issuer: "https://id.example.com".into(),
+            audience: vec!["api".into()],
+            leeway: Duration::ZERO,
+        };
+        let draft = Draft {
+            subject: &Subject::new("alice").unwrap(),
+            session_id: SessionId::from_bytes([0; 18]),
+            generation: 0,
+            client_id: "web",
+            scope: None,
+            auth_time: None,
+            app: app.as_object().unwrap(),
+            lifetime: Duration::from_secs(900),
+        };
+        Issuer::new(keys, &rules, decode_app::<Named>).issue(&draft, Timestamp::from_secs(1_800_000_000))
+    }
+
+    fn signing() -> KeyRing {
+        let key = SigningKey::hmac("k", Algorithm::HS256, [1; 32]).unwrap();
+        KeyRing::builder().signing(key).build().unwrap()
+    }
+
+    #[test]
+    fn every_registered_name_is_refused_among_the_apps_claims() {
+        for name in RESERVED {
+            let refused = issue(signing(), &json!({"name": "x", *name: 1})).unwrap_err();
+            assert_eq!(refused, IssueError::ReservedClaim(name));
+        }
+    }
+
+    #[test]
+    fn claims_that_would_not_read_back_are_refused_here_and_not_at_their_first_use() {
+        for app in [json!({}), json!({"name": 1})] {
+            assert_eq!(issue(signing(), &app).unwrap_err(), IssueError::ClaimsDoNotRoundTrip);
+        }
+    }
+
+    #[test]
+    fn a_token_that_would_be_refused_for_its_size_is_not_issued() {
+        assert!(issue(signing(), &json!({"name": "x".repeat(5000)})).is_ok());
+        for len in [6000, 20_000] {
+            let refused = issue(signing(), &json!({"name": "x".repeat(len)})).unwrap_err();
+            assert!(matches!(refused, IssueError::TooLarge(bytes) if bytes > MAX_TOKEN_LEN));
+        }
+    }
+
+    #[test]
+    fn a_ring_that_only_verifies_issues_nothing() {
+        let key = SigningKey::hmac("k", Algorithm::HS256, [1; 32]).unwrap();
+        let ring = KeyRing::builder().verifying(key.verifying_key()).build().unwrap();
+        assert_eq!(
+            issue(ring, &json!({"name": "x"})).unwrap_err(),
+            IssueError::NoSigningKey
+        );
+    }
+
+    #[test]
+    fn no_two_tokens_have_the_same_name() {
+        let keys = signing();
+        let (one, two) = (
+            issue(keys.clone(), &json!({"name": "x"})),
+            issue(keys, &json!({"name": "x"})),
+        );
+        let id = |issued: Result<Issued, IssueError>| issued.unwrap().verified.registered.token_id().to_owned();
+        assert_ne!(id(one), id(two));
     }
 }

@@ -27,7 +27,7 @@ pub use keys::{FileProblem, KeyError, KeyRing, KeyRingBuilder, RefreshKey, Signi
 pub(crate) use self::{
     claims::RESERVED,
     issuer::{Draft, IssueError, Issued, Issuer},
-    refresh::{PresentedRefresh, RefreshToken, SessionSecret},
+    refresh::{NoRefreshKey, PresentedRefresh, RefreshToken, SessionSecret},
     verifier::{DecodeApp, Rules, Verdict, VerifiedToken, Verifier, decode_app},
 };
 

@@ -197,3 +197,60 @@ impl Drop for Draft {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Subject;
+    use crate::token::SessionSecret;
+
+    fn secret() -> SessionSecret {
+        SessionSecret::generate(&Subject::new("alice").map(|subject| subject.key()).unwrap())
+    }
+
+    #[test]
+    fn ky_05_refresh_tokens_outlive_a_restart_and_a_rotation_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, second) = (folder.path().join("keys.json"), folder.path().join("second.json"));
+        let token = load_or_generate(&path).unwrap().mint_refresh(&secret(), 4).unwrap();
+        let again = load_or_generate(&path).unwrap();
+        assert!(again.authenticate_refresh(token.expose_secret().as_bytes()).is_some());
+        let kid = again.keys().signing.as_ref().unwrap().kid().to_owned();
+
+        // A rotation by hand: the keys of another file in front.
+        load_or_generate(&second).unwrap();
+        let read = |path| serde_json::from_slice::<serde_json::Value>(&fs::read(path).unwrap()).unwrap();
+        let (mut old, mut new) = (read(&path), read(&second));
+        for list in ["keys", "refresh_keys"] {
+            new[list]
+                .as_array_mut()
+                .unwrap()
+                .append(old[list].as_array_mut().unwrap());
+        }
+        fs::write(&path, new.to_string()).unwrap();
+        let rotated = load_or_generate(&path).unwrap();
+        assert_ne!(rotated.keys().signing.as_ref().unwrap().kid(), kid);
+        assert!(rotated.keys().verifying(&kid).is_some());
+        assert!(rotated.authenticate_refresh(token.expose_secret().as_bytes()).is_some());
+        assert_ne!(rotated.mint_refresh(&secret(), 4).unwrap(), token);
+    }
+
+    #[test]
+    fn a_retired_key_may_be_left_in_the_file_as_its_public_half() {
+        let made = || serde_json::from_str::<serde_json::Value>(&fresh().unwrap()).unwrap();
+        let (mut file, mut retired) = (made(), made()["keys"][0].clone());
+        retired.as_object_mut().unwrap().remove("d");
+        let kid = retired["kid"].as_str().unwrap().to_owned();
+        file["keys"].as_array_mut().unwrap().push(retired.clone());
+        assert!(
+            parse(file.to_string().as_bytes())
+                .unwrap()
+                .keys()
+                .verifying(&kid)
+                .is_some()
+        );
+        // But it cannot be the one that signs.
+        file["keys"].as_array_mut().unwrap().swap(0, 1);
+        assert!(parse(file.to_string().as_bytes()).is_err());
+    }
+}

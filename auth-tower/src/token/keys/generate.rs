@@ -31,8 +31,10 @@ pub(super) fn private(algorithm: Algorithm) -> Result<Private, KeyError> {
             // A scalar at or over the group's order is refused; that happens once in 2^32 draws, or less.
             for _ in 0..4 {
                 let candidate = Private::Ec(curve, random_bytes(curve.field_len())?);
-                if candidate.public().is_ok() {
-                    return Ok(candidate);
+                match candidate.public() {
+                    Ok(_) => return Ok(candidate),
+                    Err(KeyError::Malformed(_)) => {}
+                    Err(other) => return Err(other),
                 }
             }
             Err(KeyError::CannotGenerate(algorithm))

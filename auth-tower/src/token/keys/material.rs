@@ -93,6 +93,9 @@ impl Private {
 
     /// The half that may be published; `None` for a shared secret.
     pub(super) fn public(&self) -> Result<Option<Public>, KeyError> {
+        if !crypto::available() {
+            return Err(KeyError::NoBackend);
+        }
         let derived = match self {
             Self::Secret(_) => return Ok(None),
             Self::Rsa(parts) => Ok(Public::rsa(&parts.n, &parts.e)),

@@ -20,6 +20,8 @@ pub use self::error::{FileProblem, KeyError, VariableProblem};
 pub use self::refresh_key::RefreshKey;
 pub use self::ring::{KeyRing, KeyRingBuilder};
 
+pub(super) use self::ring::Keys;
+
 use self::jwk::Jwk;
 use self::material::{Private, Public, check_secret};
 use self::pem::PemKey;
@@ -32,8 +34,6 @@ use super::{Algorithm, crypto, header};
 pub struct SigningKey {
     encoding: EncodingKey,
     verifying: VerifyingKey,
-    /// The first segment of every token that this key signs, with its dot.
-    header: Box<str>,
 }
 
 impl SigningKey {
@@ -92,9 +92,6 @@ impl SigningKey {
     ) -> Result<Self, KeyError> {
         check_kid(kid)?;
         private.check(algorithm)?;
-        if !crypto::available() {
-            return Err(KeyError::NoBackend);
-        }
         let public = private.public()?;
         if claimed_public.is_some() && claimed_public != public.as_ref() {
             return Err(KeyError::HalvesDiffer);
@@ -107,7 +104,6 @@ impl SigningKey {
         let key = Self {
             encoding: private.encoding_key()?,
             verifying: VerifyingKey::new(kid, algorithm, decoding, public),
-            header: header::encode(algorithm, kid).into_boxed_str(),
         };
         key.probe()?;
         Ok(key)
@@ -142,7 +138,7 @@ impl SigningKey {
     }
 
     pub(super) fn header(&self) -> &str {
-        &self.header
+        self.verifying.header()
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, crypto::BackendRefused> {
@@ -171,6 +167,8 @@ struct Verifying {
     decoding: DecodingKey,
     /// What is published; a shared secret never is.
     public: Option<Public>,
+    /// The first segment of every token that its signing half signs.
+    header: Box<str>,
 }
 
 impl VerifyingKey {
@@ -243,6 +241,7 @@ impl VerifyingKey {
             algorithm,
             decoding,
             public,
+            header: header::encode(algorithm, kid).into_boxed_str(),
         }))
     }
 
@@ -256,8 +255,12 @@ impl VerifyingKey {
         self.0.algorithm
     }
 
+    /// The first segment of the tokens that this crate signs with the key's other half.
+    pub(super) fn header(&self) -> &str {
+        &self.0.header
+    }
+
     /// Whether `signature` over `message` is this key's.
-    #[expect(clippy::ptr_arg, reason = "the back end's trait is implemented for `Vec<u8>` alone")]
     pub(super) fn verify(&self, message: &[u8], signature: &Vec<u8>) -> bool {
         crypto::verify(self.0.algorithm, &self.0.decoding, message, signature)
     }

@@ -22,6 +22,8 @@ pub(super) enum PemKey {
 pub(super) fn parse(pem: &[u8]) -> Result<PemKey, KeyError> {
     // With more than one block it is not clear which is meant; certificates chained to a key are such a case.
     let mut blocks = ::pem::parse_many(pem).map_err(|_| KeyError::Malformed("PEM"))?;
+    // `openssl ecparam -genkey` puts the curve in front, which the key names as well.
+    blocks.retain(|block| block.tag() != "EC PARAMETERS");
     let (Some(block), true) = (blocks.pop(), blocks.is_empty()) else {
         return Err(KeyError::Malformed("PEM: exactly one key is expected"));
     };

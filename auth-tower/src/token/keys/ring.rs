@@ -44,6 +44,11 @@ impl Keys {
     pub(in crate::token) fn verifying(&self, kid: &str) -> Option<&VerifyingKey> {
         self.verifying.get(kid)
     }
+
+    /// The key whose tokens begin with `header`, as this crate writes it; others have to be read.
+    pub(in crate::token) fn by_header(&self, header: &str) -> Option<&VerifyingKey> {
+        self.order.iter().find(|key| key.header() == header)
+    }
 }
 
 fn next_version() -> u64 {
