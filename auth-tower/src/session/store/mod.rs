@@ -20,7 +20,7 @@ pub use error::StoreError;
 #[cfg(feature = "memory")]
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteOptions, SqliteStore};
 
 use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject, SubjectKey};
