@@ -20,7 +20,7 @@ pub use error::StoreError;
 #[cfg(feature = "memory")]
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteOptions, SqliteStore};
 
 use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject, SubjectKey};
@@ -79,7 +79,7 @@ pub trait SessionStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Advanced>, StoreError>> + Send;
 
     /// Notes that a client holds these generations: for each mark whose generation is the live session's current one and
-    /// unseen, sets `seen` and `last_seen_at = now`. Other marks are ignored. Idempotent.
+    /// unseen, sets `seen` and `last_seen_at = now`. Other marks are ignored. Idempotent. Each mark is a step of its own.
     fn mark_seen(&self, marks: Vec<Mark>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Ends a session and appends it to the feed, if it was not over yet. Returns the record as it was before, if the
