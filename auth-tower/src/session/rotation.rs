@@ -11,7 +11,7 @@
 //! | confirmed otherwise | within it | [`Tolerate`](Decision::Tolerate) |
 //! | confirmed, current unseen | past it | [`Recover`](Decision::Recover), or [`Stolen`](Decision::Stolen) if strict |
 //! | confirmed, current seen | past it | [`Stolen`](Decision::Stolen) |
-//! | any other earlier one | within it, if the last rotation was a healing | [`Tolerate`](Decision::Tolerate) |
+//! | any other earlier one | within a third of a healing | [`Tolerate`](Decision::Tolerate) |
 //! | any other earlier one | any | [`Stolen`](Decision::Stolen) |
 //! | a later one | any | [`Heal`](Decision::Heal) |
 //!
@@ -179,15 +179,17 @@ pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Polic
             None => Decision::Stolen,
         };
     }
-    // A healed session does not know what came before, and requests that carry it may still be under way.
-    if in_grace && session.confirmed == Some(session.current) {
+    let in_first_third = session.settled_for_at_most(policy.grace / 3, now);
+    // A healed session does not know what came before, and requests that carry it may still be under way: they were sent
+    // before the healed one arrived, so not for longer than a third.
+    if in_first_third && session.confirmed == Some(session.current) {
         return Decision::Tolerate;
     }
     if !confirmed {
         return Decision::Stolen;
     }
     if in_grace {
-        return if !session.seen && session.settled_for_at_most(policy.grace / 3, now) {
+        return if !session.seen && in_first_third {
             Decision::Resend
         } else {
             Decision::Tolerate

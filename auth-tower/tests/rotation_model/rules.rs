@@ -35,6 +35,8 @@ pub(crate) enum Heal {
     ByRotation,
     /// As decided, but the answer carries the cookie of the presented one once more.
     HandingOut,
+    /// As decided, but what came before the presented one is a theft at once.
+    Intolerant,
 }
 
 impl Rules {
@@ -68,6 +70,9 @@ impl Rules {
                 confirmed: presented,
                 current: presented + 1,
             };
+        }
+        if self.heal == Heal::Intolerant && presented < session.current && session.confirmed == Some(session.current) {
+            return Decision::Stolen;
         }
         if presented == session.current {
             return with(self.floor);

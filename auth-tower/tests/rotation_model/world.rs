@@ -114,6 +114,8 @@ pub(crate) enum Happened {
 pub(crate) enum Broken {
     /// A generation was rotated twice, or two successors of it were handed out within one grace.
     OneSuccessor,
+    /// A successor was handed out again after it had been seen.
+    SeenIsNotHandedOut,
     /// An older token took a newer one's place in the jar.
     NewestStays,
     /// After the grace, something other than the newest token that was seen was presented, and the session lives on.
