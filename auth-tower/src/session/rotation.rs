@@ -11,12 +11,17 @@
 //! | confirmed otherwise | within it | [`Tolerate`](Decision::Tolerate) |
 //! | confirmed, current unseen | past it | [`Recover`](Decision::Recover), or [`Stolen`](Decision::Stolen) if strict |
 //! | confirmed, current seen | past it | [`Stolen`](Decision::Stolen) |
+//! | any other earlier one | within a third of a healing | [`Tolerate`](Decision::Tolerate) |
 //! | any other earlier one | any | [`Stolen`](Decision::Stolen) |
 //! | a later one | any | [`Heal`](Decision::Heal) |
 //!
 //! The three zones of the grace are one bound: a request or a response may be under way for a third of it. A successor is
 //! handed out in the first third, has arrived by the end of the second, and the last request that still carries its
 //! predecessor has arrived by the end of the third. Only then may the next rotation, or a fork, happen.
+//!
+//! The same bound is why a healing does not rotate: the generation that the store forgot may have been handed out a moment
+//! ago, so requests with its predecessor and responses with itself may be under way. It becomes current again, and the
+//! grace begins anew. `confirmed` is then that generation itself, which no rotation can bring about.
 //!
 //! ```
 //! use std::time::Duration;
@@ -47,7 +52,8 @@ use crate::clock::Timestamp;
 pub struct Rotation {
     /// The newest generation.
     pub current: u32,
-    /// The generation whose presentation led to `current`; `None` until the first rotation.
+    /// The generation whose presentation led to `current`; `None` until the first rotation, and `current` itself after a
+    /// healing.
     pub confirmed: Option<u32>,
     /// When `current` came to be; `None` until the first rotation, which counts as longer ago than any grace.
     pub rotated_at: Option<Timestamp>,
@@ -136,11 +142,12 @@ pub enum Decision {
         /// The generation that becomes `current`.
         current: u32,
     },
-    /// The store lost an acknowledged write: healed forward with a new pair, and worth an event.
+    /// The store lost an acknowledged write: the presented generation is current again. A new access token of it and no
+    /// refresh token, since the client holds the newest one; worth an event.
     Heal {
-        /// The generation that becomes `confirmed`.
+        /// The generation that becomes `confirmed`: the presented one.
         confirmed: u32,
-        /// The generation that becomes `current`.
+        /// The generation that becomes `current`: the presented one.
         current: u32,
     },
     /// Two parties hold this session: it ends.
@@ -157,12 +164,9 @@ pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Polic
     let confirmed = session.confirmed == Some(presented);
 
     if presented > session.current {
-        return match successor(presented) {
-            Some(current) => Decision::Heal {
-                confirmed: presented,
-                current,
-            },
-            None => Decision::Stolen,
+        return Decision::Heal {
+            confirmed: presented,
+            current: presented,
         };
     }
     if presented == session.current {
@@ -175,11 +179,17 @@ pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Polic
             None => Decision::Stolen,
         };
     }
+    let in_first_third = session.settled_for_at_most(policy.grace / 3, now);
+    // A healed session does not know what came before, and requests that carry it may still be under way: they were sent
+    // before the healed one arrived, so not for longer than a third.
+    if in_first_third && session.confirmed == Some(session.current) {
+        return Decision::Tolerate;
+    }
     if !confirmed {
         return Decision::Stolen;
     }
     if in_grace {
-        return if !session.seen && session.settled_for_at_most(policy.grace / 3, now) {
+        return if !session.seen && in_first_third {
             Decision::Resend
         } else {
             Decision::Tolerate

@@ -1,0 +1,193 @@
+//! The rotation rules against everything that can happen to a session, exhaustively (DESIGN 5).
+//!
+//! The model has explicit time and runs the crate's own `decide`, `Rotation` and `Advance`. Requests and responses take up to
+//! a third of the grace, overtake each other, arrive twice or never; the browser's jar keeps whatever arrived last; marks are
+//! late or lost, as at a restart; a thief copies any token at any moment; the store falls back to an earlier record.
+//!
+//! What is left out: the ends of sessions other than by theft, lifetimes, and a store's clock that jumps.
+
+mod engine;
+mod model;
+mod rules;
+mod world;
+
+use model::{CUT_STAYS_CUT, NEWEST_STAYS, ONE_LINE, SIGNED_IN, Session, THEFT_ENDS};
+use rules::{Heal, Orphan, Rules};
+use stateright::{Checker, HasDiscoveries, Model};
+
+/// More states than any session here has: rules that never come to rest must fail and not fill the memory.
+const MANY: usize = 3_000_000;
+
+/// Every promise holds in every reachable state, and every interesting thing happens in one.
+fn holds(session: Session) {
+    let checker = session.checker().target_state_count(MANY).spawn_bfs().join();
+    checker.assert_properties();
+    assert!(checker.state_count() < MANY, "not all states were looked at");
+}
+
+/// Some path of at most `steps` steps breaks this promise.
+fn breaks(session: Session, promise: &'static str, steps: usize) {
+    session
+        .checker()
+        .finish_when(HasDiscoveries::AnyOf([promise].into()))
+        // A state is looked at only if it lies before the depth that is aimed at.
+        .target_state_count(MANY)
+        .target_max_depth(steps + 2)
+        .spawn_bfs()
+        .join()
+        .assert_any_discovery(promise);
+}
+
+fn session() -> Session {
+    Session::under(Rules::of(3))
+}
+
+/// Ticks of a sixth of the grace, so that there are moments inside each zone and not only at its ends.
+fn finer_session() -> Session {
+    Session::under(Rules::of(6))
+}
+
+fn bent(bend: impl Fn(&mut Rules)) -> Session {
+    let mut session = session();
+    bend(&mut session.rules);
+    session
+}
+
+#[test]
+fn nobody_is_signed_out_by_the_network_or_a_restart() {
+    holds(session());
+    holds(finer_session());
+}
+
+#[test]
+fn instances_that_race_between_a_decision_and_its_write_keep_the_promises() {
+    holds(Session {
+        two_steps: true,
+        ..session()
+    });
+}
+
+#[test]
+fn a_thief_never_has_a_second_line_and_is_found_out() {
+    holds(Session {
+        thief: true,
+        last_generation: 6,
+        ..session()
+    });
+}
+
+#[test]
+fn a_thief_who_races_between_a_decision_and_its_write_is_found_out() {
+    holds(Session {
+        thief: true,
+        two_steps: true,
+        last_generation: 5,
+        ..session()
+    });
+}
+
+#[test]
+fn nobody_is_signed_out_by_a_store_that_loses_acknowledged_writes_twice() {
+    for two_steps in [false, true] {
+        holds(Session {
+            rollbacks: 2,
+            two_steps,
+            last_generation: 5,
+            ..session()
+        });
+    }
+    holds(Session {
+        rollbacks: 1,
+        last_generation: 6,
+        ..finer_session()
+    });
+}
+
+#[test]
+fn a_thief_gains_no_second_line_from_a_store_that_loses_acknowledged_writes() {
+    holds(Session {
+        thief: true,
+        rollbacks: 1,
+        last_generation: 4,
+        ..session()
+    });
+}
+
+#[test]
+fn without_the_floor_an_honest_client_is_signed_out() {
+    for floor in 0..3 {
+        breaks(bent(|rules| rules.floor = floor), SIGNED_IN, 8);
+    }
+}
+
+#[test]
+fn without_the_floor_a_late_response_puts_an_older_token_over_a_newer_one() {
+    breaks(bent(|rules| rules.floor = 0), NEWEST_STAYS, 5);
+}
+
+#[test]
+fn without_the_grace_an_honest_client_is_signed_out() {
+    let session = Session {
+        delay: 1,
+        ..Session::under(Rules::of(0))
+    };
+    breaks(session, SIGNED_IN, 4);
+}
+
+#[test]
+fn with_a_longer_hand_out_an_honest_client_is_signed_out() {
+    for hand_out in 2..=3 {
+        breaks(bent(|rules| rules.hand_out = hand_out), SIGNED_IN, 9);
+    }
+}
+
+#[test]
+fn with_messages_under_way_for_longer_an_honest_client_is_signed_out() {
+    breaks(Session { delay: 2, ..session() }, SIGNED_IN, 9);
+}
+
+#[test]
+fn an_orphan_that_is_tolerated_hides_a_theft() {
+    let session = Session {
+        thief: true,
+        ..bent(|rules| rules.orphan = Orphan::Tolerated)
+    };
+    breaks(session, THEFT_ENDS, 12);
+}
+
+#[test]
+fn an_orphan_that_is_recovered_is_a_second_line() {
+    let session = Session {
+        thief: true,
+        ..bent(|rules| rules.orphan = Orphan::Recovered)
+    };
+    breaks(session.clone(), ONE_LINE, 1);
+    breaks(session, CUT_STAYS_CUT, 13);
+}
+
+#[test]
+fn healing_by_a_rotation_signs_an_honest_client_out() {
+    let session = Session {
+        rollbacks: 1,
+        ..bent(|rules| rules.heal = Heal::ByRotation)
+    };
+    breaks(session, SIGNED_IN, 6);
+}
+
+#[test]
+fn healing_with_another_cookie_puts_an_older_token_over_a_newer_one() {
+    let session = Session {
+        rollbacks: 1,
+        ..bent(|rules| rules.heal = Heal::HandingOut)
+    };
+    breaks(session, NEWEST_STAYS, 12);
+}
+
+#[test]
+fn without_the_tolerance_after_a_healing_an_honest_client_is_signed_out() {
+    let session = Session {
+        rollbacks: 1,
+        ..bent(|rules| rules.heal = Heal::Intolerant)
+    };
+    breaks(session, SIGNED_IN, 6);
+}

@@ -1,0 +1,100 @@
+//! The crate's own rules, and the ways in which the model may bend them to show that each one is needed.
+
+use std::time::Duration;
+
+use auth_tower::session::rotation::{Decision, Policy, Reuse, Rotation, decide};
+
+use crate::world::NOW;
+
+/// The rules under which a session is kept. Times are in ticks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) grace: u8,
+    pub(crate) reuse: Reuse,
+    /// For how long after a rotation there is no other.
+    pub(crate) floor: u8,
+    /// For how long a successor is handed out again.
+    pub(crate) hand_out: u8,
+    pub(crate) orphan: Orphan,
+    pub(crate) heal: Heal,
+}
+
+/// What a generation between `confirmed` and `current` means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Orphan {
+    AsDecided,
+    Tolerated,
+    Recovered,
+}
+
+/// What a generation after `current` means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heal {
+    AsDecided,
+    /// The presented one is spent at once, as in a rotation.
+    ByRotation,
+    /// As decided, but the answer carries the cookie of the presented one once more.
+    HandingOut,
+    /// As decided, but what came before the presented one is a theft at once.
+    Intolerant,
+}
+
+impl Rules {
+    /// The crate's rules with a grace of `grace` ticks.
+    pub(crate) fn of(grace: u8) -> Self {
+        Self {
+            grace,
+            reuse: Reuse::Recover,
+            floor: grace,
+            hand_out: grace / 3,
+            orphan: Orphan::AsDecided,
+            heal: Heal::AsDecided,
+        }
+    }
+
+    pub(crate) fn floor(&self) -> Duration {
+        Duration::from_millis(self.floor.into())
+    }
+
+    /// Asks the crate's `decide`. A bent rule is, where it can be, the same function under another grace.
+    pub(crate) fn judge(&self, session: &Rotation, presented: u32) -> Decision {
+        let with = |grace: u8| {
+            let policy = Policy {
+                grace: Duration::from_millis(grace.into()),
+                reuse: self.reuse,
+            };
+            decide(session, presented, NOW, &policy)
+        };
+        if presented > session.current && self.heal == Heal::ByRotation {
+            return Decision::Heal {
+                confirmed: presented,
+                current: presented + 1,
+            };
+        }
+        if self.heal == Heal::Intolerant && presented < session.current && session.confirmed == Some(session.current) {
+            return Decision::Stolen;
+        }
+        if presented == session.current {
+            return with(self.floor);
+        }
+        let is_orphan = presented < session.current && session.confirmed.is_some_and(|confirmed| presented > confirmed);
+        match self.orphan {
+            Orphan::Tolerated if is_orphan => return Decision::Tolerate,
+            Orphan::Recovered if is_orphan => {
+                return Decision::Recover {
+                    confirmed: presented,
+                    current: session.current + 1,
+                };
+            }
+            _ => {}
+        }
+        // Under three times the hand-out, a third of the grace is the hand-out.
+        match with(self.hand_out * 3) {
+            Decision::Resend => Decision::Resend,
+            _ => match with(self.grace) {
+                Decision::Resend => Decision::Tolerate,
+                decision => decision,
+            },
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! One question to the rules, and how the table's columns read it.
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use auth_tower::session::record::Lifetime;
+use auth_tower::session::rotation::{Decision, Policy, Reuse, Rotation, decide};
+use auth_tower::session::{Client, SessionRecord};
+use auth_tower::{SessionId, Subject, Timestamp};
+
+pub(crate) const MAX: u32 = u32::MAX;
+
+/// One question to the rules, as plain numbers. Times are in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case {
+    pub(crate) presented: u32,
+    pub(crate) current: u32,
+    pub(crate) confirmed: Option<u32>,
+    pub(crate) rotated_at: Option<i64>,
+    pub(crate) seen: bool,
+    pub(crate) now: i64,
+    pub(crate) grace: u64,
+    pub(crate) reuse: Reuse,
+}
+
+/// When the last rotation was, as the table's second column puts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
+    WithinAThird,
+    Within,
+    Past,
+}
+pub(crate) use Age::{Past, Within, WithinAThird};
+
+/// What is presented, as the table's first column puts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presented {
+    Later,
+    Current,
+    /// The counter's last number, which can have no successor.
+    LastOfAll,
+    Confirmed,
+    /// A predecessor of the counter's last number.
+    ConfirmedBeforeLastOfAll,
+    /// Earlier than a generation that was healed to, and so of unknown kin.
+    BeforeHealed,
+    Other,
+}
+pub(crate) use Presented::{BeforeHealed, Confirmed, ConfirmedBeforeLastOfAll, Current, LastOfAll, Later, Other};
+
+impl Case {
+    pub(crate) fn rotation(&self) -> Rotation {
+        Rotation {
+            current: self.current,
+            confirmed: self.confirmed,
+            rotated_at: self.rotated_at.map(Timestamp::from_millis),
+            seen: self.seen,
+        }
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            grace: Duration::from_millis(self.grace),
+            reuse: self.reuse,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now)
+    }
+
+    pub(crate) fn decide(&self) -> Decision {
+        decide(&self.rotation(), self.presented, self.now(), &self.policy())
+    }
+
+    pub(crate) fn age(&self) -> Age {
+        let Some(at) = self.rotated_at else { return Past };
+        let age = (i128::from(self.now) - i128::from(at)).abs();
+        let grace = i128::from(self.grace);
+        match () {
+            () if grace == 0 || age > grace => Past,
+            () if age * 3 > grace => Within,
+            () => WithinAThird,
+        }
+    }
+
+    pub(crate) fn presented(&self) -> Presented {
+        let healed = self.confirmed == Some(self.current);
+        let last = self.current == MAX;
+        match (
+            self.presented.cmp(&self.current),
+            healed,
+            self.confirmed == Some(self.presented),
+        ) {
+            (Ordering::Greater, _, _) => Later,
+            (Ordering::Equal, _, _) if last => LastOfAll,
+            (Ordering::Equal, _, _) => Current,
+            (Ordering::Less, true, _) => BeforeHealed,
+            (Ordering::Less, false, true) if last => ConfirmedBeforeLastOfAll,
+            (Ordering::Less, false, true) => Confirmed,
+            (Ordering::Less, false, false) => Other,
+        }
+    }
+
+    #[expect(clippy::expect_used, reason = "a constant that is valid")]
+    pub(crate) fn record(&self) -> SessionRecord {
+        let lifetime = Lifetime {
+            idle: Duration::MAX,
+            absolute: Duration::MAX,
+        };
+        let mut record = SessionRecord::begin(
+            SessionId::from_bytes([7; 18]),
+            Subject::new("alice").expect("a subject of five letters"),
+            "web".into(),
+            lifetime,
+            Client::default(),
+            self.now(),
+        );
+        record.rotation = self.rotation();
+        record
+    }
+}

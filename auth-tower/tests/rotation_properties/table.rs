@@ -1,0 +1,99 @@
+//! The table of DESIGN 5, one row per line.
+
+use auth_tower::session::rotation::Decision::{self, Heal, Keep, Recover, Resend, Rotate, Stolen, Tolerate};
+use auth_tower::session::rotation::Reuse;
+
+use crate::case::{Age, BeforeHealed, Case, Confirmed, ConfirmedBeforeLastOfAll, Current, LastOfAll, Later, Other};
+use crate::case::{Past, Presented, Within, WithinAThird};
+
+/// One row of the table.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    presented: Presented,
+    ages: &'static [Age],
+    seen: Option<bool>,
+    reuse: Option<Reuse>,
+    decision: fn(&Case) -> Decision,
+}
+
+const ANY: &[Age] = &[WithinAThird, Within, Past];
+const IN_GRACE: &[Age] = &[WithinAThird, Within];
+const PAST: &[Age] = &[Past];
+
+const fn row(
+    name: &'static str,
+    presented: Presented,
+    ages: &'static [Age],
+    seen: Option<bool>,
+    reuse: Option<Reuse>,
+    decision: fn(&Case) -> Decision,
+) -> Row {
+    Row {
+        name,
+        presented,
+        ages,
+        seen,
+        reuse,
+        decision,
+    }
+}
+
+const UNSEEN: Option<bool> = Some(false);
+const SEEN: Option<bool> = Some(true);
+const STRICT: Option<Reuse> = Some(Reuse::Strict);
+const RECOVER: Option<Reuse> = Some(Reuse::Recover);
+
+#[rustfmt::skip]
+pub(crate) static ROWS: &[Row] = &[
+    row("the current one rotates after the grace", Current, PAST, None, None,
+        |case| Rotate { confirmed: case.presented, current: case.presented + 1 }),
+    row("the current one is kept within the grace", Current, IN_GRACE, None, None, |_| Keep),
+    row("an unseen successor is handed out again in the first third", Confirmed, &[WithinAThird], UNSEEN, None, |_| Resend),
+    row("a seen successor is not", Confirmed, &[WithinAThird], SEEN, None, |_| Tolerate),
+    row("a predecessor is tolerated until the grace is over", Confirmed, &[Within], None, None, |_| Tolerate),
+    row("a lost response is recovered from", Confirmed, PAST, UNSEEN, RECOVER,
+        |case| Recover { confirmed: case.presented, current: case.current + 1 }),
+    row("or is a theft, strictly", Confirmed, PAST, UNSEEN, STRICT, |_| Stolen),
+    row("a predecessor whose successor was seen is a theft", Confirmed, PAST, SEEN, None, |_| Stolen),
+    row("any other earlier one is a theft, whenever", Other, ANY, None, None, |_| Stolen),
+    row("a lost write is healed without a rotation", Later, ANY, None, None,
+        |case| Heal { confirmed: case.presented, current: case.presented }),
+    row("what came before a healing is tolerated for a third", BeforeHealed, &[WithinAThird], None, None, |_| Tolerate),
+    row("and is a theft after it", BeforeHealed, &[Within, Past], None, None, |_| Stolen),
+    row("the last number of all is kept within the grace", LastOfAll, IN_GRACE, None, None, |_| Keep),
+    row("and then the session ends", LastOfAll, PAST, None, None, |_| Stolen),
+    row("its unseen self is handed out", ConfirmedBeforeLastOfAll, &[WithinAThird], UNSEEN, None, |_| Resend),
+    row("its seen self is not", ConfirmedBeforeLastOfAll, &[WithinAThird], SEEN, None, |_| Tolerate),
+    row("its predecessor is tolerated", ConfirmedBeforeLastOfAll, &[Within], None, None, |_| Tolerate),
+    row("but there is nothing to recover to", ConfirmedBeforeLastOfAll, PAST, None, None, |_| Stolen),
+];
+
+impl Case {
+    /// Every row whose columns fit. A column that is empty fits everything.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &'static Row> {
+        ROWS.iter().filter(|row| {
+            row.presented == self.presented()
+                && row.ages.contains(&self.age())
+                && row.seen.is_none_or(|seen| seen == self.seen)
+                && row.reuse.is_none_or(|reuse| reuse == self.reuse)
+        })
+    }
+
+    /// The only row that fits says the same as `decide`.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let fitting: Vec<_> = self.rows().collect();
+        let [row] = fitting.as_slice() else {
+            return Err(format!("{} rows fit {self:?}", fitting.len()));
+        };
+        let expected = (row.decision)(self);
+        let decided = self.decide();
+        if decided == expected {
+            Ok(())
+        } else {
+            Err(format!(
+                "{self:?} is {decided:?} and should be {expected:?}: {}",
+                row.name
+            ))
+        }
+    }
+}
