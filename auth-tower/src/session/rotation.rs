@@ -10,7 +10,7 @@
 //! | confirmed, current unseen | within a third of it | [`Resend`](Decision::Resend) |
 //! | confirmed otherwise | within it | [`Tolerate`](Decision::Tolerate) |
 //! | confirmed, current unseen | past it | [`Recover`](Decision::Recover), or [`Stolen`](Decision::Stolen) if strict |
-//! | confirmed, current seen | past it | [`Stolen`](Decision::Stolen) |
+//! | confirmed, current seen | past it | [`Stolen`](Decision::Stolen); after a healing as if unseen |
 //! | any other earlier one | within a third of a healing | [`Tolerate`](Decision::Tolerate) |
 //! | any other earlier one | any | [`Stolen`](Decision::Stolen) |
 //! | a later one | any | [`Heal`](Decision::Heal) |
@@ -19,9 +19,11 @@
 //! handed out in the first third, has arrived by the end of the second, and the last request that still carries its
 //! predecessor has arrived by the end of the third. Only then may the next rotation, or a fork, happen.
 //!
-//! The same bound is why a healing does not rotate: the generation that the store forgot may have been handed out a moment
-//! ago, so requests with its predecessor and responses with itself may be under way. It becomes current again, and the
-//! grace begins anew. `confirmed` is then that generation itself, which no rotation can bring about.
+//! A healing comes without that floor: requests with the predecessor of the presented generation, and answers with the
+//! presented one, may be under way. So a healed session remembers that it is one (`confirmed` is then `current` itself, which
+//! no rotation brings about; the presented generation is the one before) and is more patient until its next rotation: what
+//! came earlier is answered for a third of the grace, and the presented generation may come again although its successor was
+//! seen. A theft then shows one presentation later, when the orphaned successor comes.
 //!
 //! ```
 //! use std::time::Duration;
@@ -142,12 +144,11 @@ pub enum Decision {
         /// The generation that becomes `current`.
         current: u32,
     },
-    /// The store lost an acknowledged write: the presented generation is current again. A new access token of it and no
-    /// refresh token, since the client holds the newest one; worth an event.
+    /// The store lost an acknowledged write: healed forward with a new pair, and worth an event.
     Heal {
-        /// The generation that becomes `confirmed`: the presented one.
+        /// What `confirmed` becomes: `current` itself, which no rotation brings about, so that the record is known to be healed.
         confirmed: u32,
-        /// The generation that becomes `current`: the presented one.
+        /// The generation that becomes `current`: the one after the presented.
         current: u32,
     },
     /// Two parties hold this session: it ends.
@@ -161,12 +162,19 @@ pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Polic
     let in_grace = session.settled_for_at_most(policy.grace, now);
     // The counter's end cannot be reached honestly: at one rotation a second it is 136 years away.
     let successor = |of: u32| of.checked_add(1);
-    let confirmed = session.confirmed == Some(presented);
+    let healed = session.confirmed == Some(session.current);
+    let confirmed = match healed {
+        true => successor(presented) == Some(session.current),
+        false => session.confirmed == Some(presented),
+    };
 
     if presented > session.current {
-        return Decision::Heal {
-            confirmed: presented,
-            current: presented,
+        return match successor(presented) {
+            Some(current) => Decision::Heal {
+                confirmed: current,
+                current,
+            },
+            None => Decision::Stolen,
         };
     }
     if presented == session.current {
@@ -180,13 +188,14 @@ pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Polic
         };
     }
     let in_first_third = session.settled_for_at_most(policy.grace / 3, now);
-    // A healed session does not know what came before, and requests that carry it may still be under way: they were sent
-    // before the healed one arrived, so not for longer than a third.
-    if in_first_third && session.confirmed == Some(session.current) {
-        return Decision::Tolerate;
-    }
     if !confirmed {
-        return Decision::Stolen;
+        // A healed session does not know what came before, and requests that carry it may still be under way: they were
+        // sent before the presented generation arrived, so not for longer than a third.
+        return if healed && in_first_third {
+            Decision::Tolerate
+        } else {
+            Decision::Stolen
+        };
     }
     if in_grace {
         return if !session.seen && in_first_third {
@@ -195,8 +204,11 @@ pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Polic
             Decision::Tolerate
         };
     }
-    match (session.seen, policy.reuse, successor(session.current)) {
-        (false, Reuse::Recover, Some(current)) => Decision::Recover {
+    // A healing had no floor: an answer with the presented generation may have arrived after the one with its successor,
+    // so an honest client may hold it although the successor was seen. The successor is then the orphan.
+    let lost = !session.seen || healed;
+    match (lost, policy.reuse, successor(session.current)) {
+        (true, Reuse::Recover, Some(current)) => Decision::Recover {
             confirmed: presented,
             current,
         },

@@ -107,6 +107,7 @@ pub(super) async fn end_all<H: Harness>(harness: &H, name: &str, keep: Option<Se
         .end_all(&subject(name), keep, EndReason::AllEnded)
         .await
         .expect("end_all")
+        .ended
 }
 
 pub(super) async fn list<H: Harness>(harness: &H, name: &str, limit: usize) -> Vec<SessionId> {

@@ -24,7 +24,9 @@ use std::time::Duration;
 pub use options::SqliteOptions;
 
 use self::threads::Threads;
-use super::{Advance, Advanced, Cursor, Endings, Found, Mark, NewSession, Retention, SessionStore, StoreError};
+use super::{
+    Advance, Advanced, AllEnded, Cursor, Endings, Found, Mark, NewSession, Retention, SessionStore, StoreError,
+};
 use crate::id::{SessionId, Subject};
 use crate::session::record::{EndReason, SessionRecord};
 
@@ -120,7 +122,12 @@ impl SessionStore for SqliteStore {
             .await?
     }
 
-    async fn end_all(&self, subject: &Subject, keep: Option<SessionId>, reason: EndReason) -> Result<u64, StoreError> {
+    async fn end_all(
+        &self,
+        subject: &Subject,
+        keep: Option<SessionId>,
+        reason: EndReason,
+    ) -> Result<AllEnded, StoreError> {
         let key = subject.key();
         self.threads
             .write(true, move |work| steps::end_all(work, &key, keep.as_ref(), reason))

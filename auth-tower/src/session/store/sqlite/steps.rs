@@ -8,7 +8,7 @@ use super::writer::Work;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, SubjectKey};
 use crate::session::record::{EndReason, SessionRecord};
-use crate::session::store::{Advance, Advanced, Found, Mark, NewSession, StoreError};
+use crate::session::store::{Advance, Advanced, AllEnded, Found, Mark, NewSession, StoreError};
 
 pub(super) const FIND: &str = concat!(
     "SELECT ",
@@ -171,7 +171,7 @@ pub(super) fn end_all(
     subject: &SubjectKey,
     keep: Option<&SessionId>,
     reason: EndReason,
-) -> Result<u64, StoreError> {
+) -> Result<AllEnded, StoreError> {
     let now = work.now();
     let keep = match keep {
         None => None,
@@ -218,7 +218,10 @@ pub(super) fn end_all(
             .map_err(of_step)?;
     }
     let ended = live - i64::from(keep.is_some());
-    Ok(u64::try_from(ended).unwrap_or(0))
+    Ok(AllEnded {
+        ended: u64::try_from(ended).unwrap_or(0),
+        at: now,
+    })
 }
 
 pub(super) fn sweep_at(work: &Work<'_>, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
