@@ -146,7 +146,7 @@ impl Engine {
         let verify = |token: &[u8]| match self.verifier.verify(token, self.now()) {
             Verdict::Invalid(_) if !is_readable(token) => Access::Malformed,
             Verdict::Valid(token) => Access::Valid(token),
-            Verdict::Expired { session_id, .. } => Access::Expired(session_id),
+            Verdict::Expired { session_id } => Access::Expired(session_id),
             Verdict::UnknownKey => Access::UnknownKey,
             Verdict::Invalid(reason) => {
                 tracing::debug!(target: "auth", reason, "access token refused");
@@ -319,7 +319,9 @@ impl Engine {
         if !tried {
             return Identity::Refused(self.denial(Code::InvalidToken).presented(true));
         }
-        outcome(CookieOutcome::Over);
+        if clears_cookie(over.flatten()) {
+            outcome(CookieOutcome::Over);
+        }
         refuse_or_anonymous(self.denial(over_code(over.flatten())))
     }
 
@@ -391,6 +393,14 @@ pub(crate) fn over_code(over: Option<Over>) -> Code {
         Some(Over::Ended(EndReason::Reused)) => Code::RefreshTokenReused,
         Some(Over::Ended(_)) | None => Code::SessionEnded,
     }
+}
+
+/// Whether the end of a session may clear its cookie.
+///
+/// A session is replaced by a later sign-in of the same browser, whose jar then holds a newer cookie of the same name; a
+/// straggler's answer must not clear that one.
+pub(crate) fn clears_cookie(over: Option<Over>) -> bool {
+    over != Some(Over::Ended(EndReason::Replaced))
 }
 
 /// The cause of an error as the driver told it; our own errors carry no secret, and neither do the drivers'.

@@ -10,7 +10,7 @@ use crate::accounts::Login;
 use crate::clock::Timestamp;
 use crate::config::defaults;
 use crate::csrf::CookieAuthority;
-use crate::engine::{Access, ExchangeError};
+use crate::engine::{Access, ExchangeError, clears_cookie, over_code};
 use crate::event::Event;
 use crate::exchange::RefreshCookie;
 use crate::handle::Handle;
@@ -227,8 +227,10 @@ impl Session {
         match over {
             None => Err(engine.denial(Code::InvalidRefreshToken)),
             Some(reason) => {
-                self.handle.clear();
-                Err(engine.denial(crate::engine::over_code(reason)))
+                if clears_cookie(reason) {
+                    self.handle.clear();
+                }
+                Err(engine.denial(over_code(reason)))
             }
         }
     }

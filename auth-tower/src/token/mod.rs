@@ -23,12 +23,10 @@ pub use algorithm::Algorithm;
 pub use claims::Registered;
 pub use keys::{FileProblem, KeyError, KeyRing, KeyRingBuilder, RefreshKey, SigningKey, VariableProblem, VerifyingKey};
 
-#[allow(unused_imports, reason = "the engine's doorway into this module")]
 pub(crate) use self::{
-    claims::RESERVED,
-    issuer::{Draft, IssueError, Issued, Issuer},
-    refresh::{NoRefreshKey, PresentedRefresh, RefreshToken, SessionSecret},
-    verifier::{DecodeApp, Rules, Verdict, VerifiedToken, Verifier, decode_app},
+    issuer::{Draft, Issued, Issuer},
+    refresh::{PresentedRefresh, RefreshToken, SessionSecret},
+    verifier::{Rules, Verdict, VerifiedToken, Verifier, decode_app},
 };
 
 /// The longest access token that is looked at, in bytes (RFC 8725bis; longer ones are refused before any work).

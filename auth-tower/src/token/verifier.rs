@@ -92,8 +92,6 @@ pub(crate) enum Verdict {
     Expired {
         /// The session that it belonged to.
         session_id: SessionId,
-        /// Whom it spoke about.
-        subject: Subject,
     },
     /// It names a key that we do not have, so nothing in it is believed.
     UnknownKey,
@@ -236,7 +234,6 @@ fn key_named_by<'k>(keys: &'k Keys, header: &str) -> Result<&'k VerifyingKey, Ve
 fn expired(claims: &Registered) -> Verdict {
     Verdict::Expired {
         session_id: claims.session_id,
-        subject: claims.subject.clone(),
     }
 }
 
