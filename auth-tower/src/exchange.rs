@@ -14,7 +14,8 @@ use crate::clock::Timestamp;
 use crate::config::defaults;
 use crate::engine::{Engine, ExchangeError};
 use crate::event::Event;
-use crate::id::{SessionId, Subject};
+use crate::id::{SessionId, Subject, SubjectKey};
+use crate::revocation::Revocations;
 use crate::session::record::{EndReason, Over, SessionRecord};
 use crate::session::rotation::{Decision, decide};
 use crate::session::store::{Advance, Advanced};
@@ -46,6 +47,13 @@ pub(crate) struct Exchanged {
     pub(crate) late: bool,
 }
 
+impl Exchanged {
+    fn is_known_live(&self, revocations: &Revocations) -> bool {
+        let token = &self.issued.verified;
+        revocations.knows_live(token.registered.session_id(), &token.subject_key)
+    }
+}
+
 type Outcome = Result<Arc<Exchanged>, ExchangeError>;
 
 /// One exchange that any number of requests wait for.
@@ -61,13 +69,21 @@ struct Settled {
     until: Timestamp,
     /// The generation of the refresh token it hands out.
     hands_out: Option<u32>,
+    /// The session, if the exchange succeeded.
+    session: Option<(SessionId, SubjectKey)>,
 }
 
 impl Flight {
-    /// Whether a fresh look could come to another answer: too late, or the handed-out generation has been seen since.
-    fn stale(&self, now: Timestamp, seen: Option<u32>) -> bool {
+    /// Whether a fresh look could come to another answer: it is too late, the generation that was handed out has been seen
+    /// since, or the session may have been ended.
+    fn stale(&self, now: Timestamp, seen: Option<u32>, revocations: &Revocations) -> bool {
         self.settled.get().is_some_and(|settled| {
-            now < settled.from || now >= settled.until || settled.hands_out.is_some_and(|out| seen >= Some(out))
+            now < settled.from
+                || now >= settled.until
+                || settled.hands_out.is_some_and(|out| seen >= Some(out))
+                || settled
+                    .session
+                    .is_some_and(|(id, subject)| !revocations.knows_live(id, &subject))
         })
     }
 }
@@ -99,58 +115,58 @@ impl Engine {
     ///
     /// The work runs in a task of its own, so that a client that goes away does not leave it half done.
     pub(crate) async fn exchange(self: &Arc<Self>, presented: &PresentedRefresh) -> Outcome {
-        let key = (presented.session_id, presented.generation);
-        let begin = || {
-            let settled = Arc::new(OnceLock::new());
-            let engine = self.clone();
-            let presented = presented.clone();
-            let task = tokio::spawn({
-                let settled = settled.clone();
-                async move {
-                    let (outcome, keep) = engine.exchange_now(&presented).await;
-                    let from = engine.now();
-                    let hands_out = match &outcome {
-                        Ok(Exchanged {
-                            issued,
-                            refresh: Some(_),
-                            ..
-                        }) => issued.verified.registered.generation(),
-                        _ => None,
-                    };
-                    let _ = settled.set(Settled {
-                        from,
-                        until: from + keep,
-                        hands_out,
-                    });
-                    outcome.map(Arc::new)
-                }
-            });
-            let lost = self.unavailable();
-            let outcome = task
-                .map(|joined| joined.unwrap_or(Err(ExchangeError::Unavailable(lost))))
-                .boxed()
-                .shared();
-            Flight { outcome, settled }
-        };
-        let now = self.now();
-        let seen = self.flights.seen.get(&presented.session_id);
-        let flight = self
-            .flights
-            .under_way
-            .entry(key)
-            .or_insert_with_if(begin, |flight| flight.stale(now, seen))
-            .into_value();
-        let outcome = flight.outcome.await;
-        if let Ok(exchanged) = &outcome {
-            let token = &exchanged.issued.verified;
-            if self
-                .revocations
-                .is_ended(token.registered.session_id(), &token.subject_key)
-            {
-                return Err(ExchangeError::Over(Some(Over::Ended(EndReason::SignedOut))));
+        // A second turn means that the session may have been ended while the answer was made, so the store decides.
+        for _ in 0..3 {
+            let now = self.now();
+            let seen = self.flights.seen.get(&presented.session_id);
+            let flight = self
+                .flights
+                .under_way
+                .entry((presented.session_id, presented.generation))
+                .or_insert_with_if(
+                    || self.begin_exchange(presented),
+                    |flight| flight.stale(now, seen, &self.revocations),
+                )
+                .into_value();
+            let outcome = flight.outcome.await;
+            match &outcome {
+                Ok(exchanged) if !exchanged.is_known_live(&self.revocations) => {}
+                _ => return outcome,
             }
         }
-        outcome
+        Err(ExchangeError::Unavailable(self.unavailable()))
+    }
+
+    fn begin_exchange(self: &Arc<Self>, presented: &PresentedRefresh) -> Flight {
+        let settled = Arc::new(OnceLock::new());
+        let engine = self.clone();
+        let presented = presented.clone();
+        let task = tokio::spawn({
+            let settled = settled.clone();
+            async move {
+                let (outcome, keep) = engine.exchange_now(&presented).await;
+                let from = engine.now();
+                let (mut hands_out, mut session) = (None, None);
+                if let Ok(exchanged) = &outcome {
+                    let token = &exchanged.issued.verified;
+                    session = Some((token.registered.session_id(), token.subject_key));
+                    hands_out = exchanged.refresh.as_ref().and_then(|_| token.registered.generation());
+                }
+                let _ = settled.set(Settled {
+                    from,
+                    until: from + keep,
+                    hands_out,
+                    session,
+                });
+                outcome.map(Arc::new)
+            }
+        });
+        let lost = self.unavailable();
+        let outcome = task
+            .map(|joined| joined.unwrap_or(Err(ExchangeError::Unavailable(lost))))
+            .boxed()
+            .shared();
+        Flight { outcome, settled }
     }
 
     /// The exchange itself, and for how long its outcome may answer requests that come a little later.

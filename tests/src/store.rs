@@ -20,7 +20,7 @@ pub fn session(database: &Path, id: &str) -> Row {
     let id = crate::forge::from_base64url(id);
     open(database)
         .query_row(
-            "SELECT current, confirmed, seen FROM auth_sessions WHERE id = ?1",
+            "SELECT generation, confirmed, seen FROM auth_sessions WHERE id = ?1",
             [id],
             |row| {
                 Ok(Row {

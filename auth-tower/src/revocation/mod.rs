@@ -86,9 +86,9 @@ impl Revocations {
         }
     }
 
-    /// Whether a session is known to have been ended, whatever the feed's freshness.
-    pub(crate) fn is_ended(&self, session: SessionId, subject: &SubjectKey) -> bool {
-        self.registry(session, subject) == Known::Ended
+    /// Whether memory knows of no ending that could be this session's, whatever the feed's freshness.
+    pub(crate) fn knows_live(&self, session: SessionId, subject: &SubjectKey) -> bool {
+        self.registry(session, subject) == Known::Live
     }
 
     /// Whether this very session is known to have been ended.

@@ -11,7 +11,7 @@
 //! | confirmed otherwise | within it | [`Tolerate`](Decision::Tolerate) |
 //! | confirmed, current unseen | past it | [`Recover`](Decision::Recover), or [`Stolen`](Decision::Stolen) if strict |
 //! | confirmed, current seen | past it | [`Stolen`](Decision::Stolen); after a healing as if unseen |
-//! | any other earlier one | within a third of a healing | [`Tolerate`](Decision::Tolerate) |
+//! | the one before a healed one | within a third of the grace | [`Tolerate`](Decision::Tolerate) |
 //! | any other earlier one | any | [`Stolen`](Decision::Stolen) |
 //! | a later one | any | [`Heal`](Decision::Heal) |
 //!
@@ -189,9 +189,10 @@ pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Polic
     }
     let in_first_third = session.settled_for_at_most(policy.grace / 3, now);
     if !confirmed {
-        // A healed session does not know what came before, and requests that carry it may still be under way: they were
-        // sent before the presented generation arrived, so not for longer than a third.
-        return if healed && in_first_third {
+        // Requests with the predecessor of the presented generation may still be under way: they were sent before the
+        // presented one arrived, so not for longer than a third.
+        let predecessor = healed && successor(presented).and_then(successor) == Some(session.current);
+        return if predecessor && in_first_third {
             Decision::Tolerate
         } else {
             Decision::Stolen

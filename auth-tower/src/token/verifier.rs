@@ -14,7 +14,7 @@ use super::cache::TokenCache;
 use super::claims::Registered;
 use super::keys::Keys;
 use super::{KeyRing, MAX_TOKEN_LEN, VerifyingKey, header};
-use crate::{SessionId, Subject, SubjectKey, Timestamp};
+use crate::{SessionId, SubjectKey, Timestamp};
 
 /// How far ahead of our clock an `iat` or `nbf` may lie, in seconds: another server's clock is never quite ours.
 const MAX_AHEAD: i64 = 10;

@@ -31,7 +31,8 @@ pub(crate) fn values(facts: &(impl RequestFacts + ?Sized), name: &str, each: &mu
 
 /// A `Set-Cookie` value that stores `value` for `max_age`.
 pub(crate) fn set(config: &CookieConfig, value: &str, max_age: Duration) -> String {
-    let seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
+    // Zero would remove the cookie (RFC 6265 §5.2.2), and with it the client's chance to hear why its session is over.
+    let seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX).max(1);
     build(config, value, seconds)
 }
 

@@ -28,10 +28,11 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<ExitCode, StartupError> {
     let settings = Settings::from_env()?;
-    demo::logging::init(&settings.log)?;
+    let start = demo::logging::init(&settings.log)?;
     let stop = demo::shutdown().map_err(StartupError::Signals)?;
     let auth = demo::authority(&settings).await?;
     let (listener, address) = listen(settings.listen).await?;
+    start.done();
     if let Err(error) = demo::announce(address) {
         tracing::warn!(%error, "cannot print the address");
     }
