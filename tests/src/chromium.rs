@@ -121,8 +121,15 @@ impl Browser {
 
     /// Clicks once the element is there.
     pub async fn click(&self, selector: &str) {
-        self.find(selector)
+        let element = self.find(selector).await;
+        // As a person would: not where the page's header, which stays in place, covers it.
+        let scroll = "arguments[0].scrollIntoView({ block: 'center', behavior: 'instant' })";
+        let target = serde_json::to_value(&element).expect("an element");
+        self.client
+            .execute(scroll, vec![target])
             .await
+            .expect("a scrolled page");
+        element
             .click()
             .await
             .unwrap_or_else(|e| panic!("clicking {selector}: {e}"));
