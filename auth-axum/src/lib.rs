@@ -65,3 +65,8 @@ pub use guard::{Guard, GuardService, require, require_scope};
 pub use rejection::Rejection;
 pub use routes::{InvalidPrefix, Routes, routes};
 pub use session::Session;
+
+/// The README's program, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

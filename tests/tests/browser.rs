@@ -292,6 +292,14 @@ async fn the_page_can_be_shown(at: Target) {
         )
         .await;
     assert_eq!(overflow, false, "the page fits its window");
+    browser.click("#call-notes").await;
+    browser.find("#log li[data-path='/api/notes'][data-status='201']").await;
+    browser.click("#race").await;
+    browser.find("#race-result[data-ok='24']").await;
+    browser.client.set_window_size(1280, 1500).await.expect("a window");
+    browser
+        .run("window.scrollTo({ top: 0, behavior: 'instant' })", vec![])
+        .await;
     let picture = browser.client.screenshot().await.expect("a screenshot");
     assert!(picture.starts_with(b"\x89PNG"), "a picture");
     if let Some(path) = std::env::var_os("SCREENSHOT") {
