@@ -1,5 +1,6 @@
 //! What only a file can go through: other processes, locks, damage, a restart.
 #![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what a test stands on")]
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! The suite has teeth: for each way to break a store, the property that names it fails.
 #![cfg(all(feature = "conformance", feature = "memory"))]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what a test stands on")]
 
 use std::future::Future;
 use std::time::Duration;

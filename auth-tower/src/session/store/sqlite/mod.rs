@@ -13,6 +13,8 @@ mod purge;
 mod reader;
 mod rows;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod writer;
 

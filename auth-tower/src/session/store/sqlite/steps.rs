@@ -16,21 +16,21 @@ pub(super) const FIND: &str = concat!(
     ", s.sweep_at, s.subject_key FROM auth_sessions s WHERE s.id = ?1"
 );
 
-const CREATE: &str = "INSERT INTO auth_sessions (id, format, subject, subject_key, epoch, client_id, created_at, \
+pub(super) const CREATE: &str = "INSERT INTO auth_sessions (id, format, subject, subject_key, epoch, client_id, created_at, \
     last_seen_at, generation, confirmed, rotated_at, seen, idle_expires_at, absolute_expires_at, ended, sweep_at, device, \
     ip, user_agent) VALUES (?1, ?2, ?3, ?4, \
     coalesce((SELECT max(epoch) FROM auth_epochs WHERE subject_key = ?4), 0), \
     ?5, ?6, ?6, ?7, NULL, NULL, 0, ?8, ?9, NULL, ?8, ?10, ?11, ?12)";
 
-const ADVANCE: &str = "UPDATE auth_sessions SET generation = ?2, confirmed = ?3, rotated_at = ?4, seen = 0, \
+pub(super) const ADVANCE: &str = "UPDATE auth_sessions SET generation = ?2, confirmed = ?3, rotated_at = ?4, seen = 0, \
     last_seen_at = ?4, idle_expires_at = ?5 WHERE id = ?1 AND generation = ?6 AND ended IS NULL";
 
-const MARK: &str = "UPDATE auth_sessions AS s SET seen = 1, last_seen_at = ?3 WHERE id = ?1 AND generation = ?2 \
+pub(super) const MARK: &str = "UPDATE auth_sessions AS s SET seen = 1, last_seen_at = ?3 WHERE id = ?1 AND generation = ?2 \
     AND seen = 0 AND ended IS NULL AND idle_expires_at > ?3 AND absolute_expires_at > ?3 AND format = 1 AND NOT EXISTS \
     (SELECT 1 FROM auth_epochs e WHERE e.subject_key = s.subject_key AND e.epoch > s.epoch)";
 
 /// What lives surely, by the index alone, and what has to be looked at.
-const COUNT_LIVE: &str = "SELECT \
+pub(super) const COUNT_LIVE: &str = "SELECT \
     (SELECT count(*) FROM auth_sessions INDEXED BY auth_sessions_by_subject \
      WHERE subject_key = ?1 AND ended IS NULL AND epoch >= ?2 AND sweep_at > ?3) + \
     (SELECT count(*) FROM auth_sessions INDEXED BY auth_sessions_by_subject \

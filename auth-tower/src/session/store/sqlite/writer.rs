@@ -96,7 +96,8 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, mut batch: Vec<Box<dyn Write>>) {
+    /// Carries out what is still wanted, in one transaction, and answers.
+    pub(super) fn commit(&mut self, mut batch: Vec<Box<dyn Write>>) {
         batch.retain(|request| !request.given_up());
         if batch.is_empty() {
             return;
@@ -178,6 +179,14 @@ impl Writer {
                 Err(error)
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn synchronous(&self) -> i64 {
+        let connection = self.connection.as_ref().unwrap();
+        connection
+            .query_row("PRAGMA synchronous", [], |row| row.get(0))
+            .unwrap()
     }
 
     /// SQLite starts its log anew whenever nobody reads from it; under endless load somebody may always be. Then everybody
