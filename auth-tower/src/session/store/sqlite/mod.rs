@@ -25,6 +25,7 @@ use std::time::Duration;
 
 pub use options::SqliteOptions;
 
+use self::calls::Kind;
 use self::threads::Threads;
 use super::{Advance, Advanced, Cursor, Endings, Found, Mark, NewSession, Retention, SessionStore, StoreError};
 use crate::id::{SessionId, Subject};
@@ -93,7 +94,7 @@ impl SessionStore for SqliteStore {
     async fn create(&self, session: NewSession) -> Result<SessionRecord, StoreError> {
         session.check()?;
         self.threads
-            .write(false, move |work| steps::create(work, &session))
+            .write(Kind::Single, move |work| steps::create(work, &session))
             .await
     }
 
@@ -103,7 +104,7 @@ impl SessionStore for SqliteStore {
 
     async fn advance(&self, id: SessionId, step: Advance) -> Result<Option<Advanced>, StoreError> {
         self.threads
-            .write(false, move |work| steps::advance(work, &id, &step))
+            .write(Kind::Single, move |work| steps::advance(work, &id, &step))
             .await
     }
 
@@ -112,20 +113,22 @@ impl SessionStore for SqliteStore {
             return Ok(());
         }
         self.threads
-            .write(false, move |work| steps::mark_seen(work, &marks))
+            .write(Kind::Several, move |work| steps::mark_seen(work, &marks))
             .await
     }
 
     async fn end(&self, id: SessionId, reason: EndReason) -> Result<Option<Found>, StoreError> {
         self.threads
-            .write(true, move |work| steps::end(work, &id, reason))
+            .write(Kind::Ending, move |work| steps::end(work, &id, reason))
             .await?
     }
 
     async fn end_all(&self, subject: &Subject, keep: Option<SessionId>, reason: EndReason) -> Result<u64, StoreError> {
         let key = subject.key();
         self.threads
-            .write(true, move |work| steps::end_all(work, &key, keep.as_ref(), reason))
+            .write(Kind::Ending, move |work| {
+                steps::end_all(work, &key, keep.as_ref(), reason)
+            })
             .await
     }
 
@@ -142,7 +145,7 @@ impl SessionStore for SqliteStore {
         loop {
             let swept = self
                 .threads
-                .write(false, move |work| purge::sweep(work, retention))
+                .write(Kind::Several, move |work| purge::sweep(work, retention))
                 .await?;
             // A portion can consist of sessions that were refreshed since they were queued: nothing went, but more may.
             if swept.removed > 0 || !swept.more {

@@ -22,8 +22,13 @@ pub(super) const CREATE: &str = "INSERT INTO auth_sessions (id, format, subject,
     coalesce((SELECT max(epoch) FROM auth_epochs WHERE subject_key = ?4), 0), \
     ?5, ?6, ?6, ?7, NULL, NULL, 0, ?8, ?9, NULL, ?8, ?10, ?11, ?12)";
 
+/// One statement, so that it is atomic without a savepoint, for which SQLite would copy every page that it changes.
 pub(super) const ADVANCE: &str = "UPDATE auth_sessions SET generation = ?2, confirmed = ?3, rotated_at = ?4, seen = 0, \
     last_seen_at = ?4, idle_expires_at = ?5 WHERE id = ?1 AND generation = ?6 AND ended IS NULL";
+
+/// The same for the rare session that is now to be looked at earlier than its index says.
+const ADVANCE_AND_HASTEN: &str = "UPDATE auth_sessions SET generation = ?2, confirmed = ?3, rotated_at = ?4, seen = 0, \
+    last_seen_at = ?4, idle_expires_at = ?5, sweep_at = ?5 WHERE id = ?1 AND generation = ?6 AND ended IS NULL";
 
 pub(super) const MARK: &str = "UPDATE auth_sessions AS s SET seen = 1, last_seen_at = ?3 WHERE id = ?1 AND generation = ?2 \
     AND seen = 0 AND ended IS NULL AND idle_expires_at > ?3 AND absolute_expires_at > ?3 AND format = 1 AND NOT EXISTS \
@@ -99,8 +104,13 @@ pub(super) fn advance(work: &Work<'_>, id: &SessionId, step: &Advance) -> Result
         // The transaction holds the write lock since before the row was read, so what was judged is what is changed.
         let rotation = &held.record.rotation;
         let idle_expires_at = (now + step.idle).min(held.record.absolute_expires_at);
+        let sql = if idle_expires_at < held.sweep_at {
+            ADVANCE_AND_HASTEN
+        } else {
+            ADVANCE
+        };
         let changed = work
-            .prepare(ADVANCE)?
+            .prepare(sql)?
             .execute(params![
                 id.as_bytes(),
                 step.current,
@@ -112,9 +122,6 @@ pub(super) fn advance(work: &Work<'_>, id: &SessionId, step: &Advance) -> Result
             .map_err(of_step)?;
         if changed != 1 {
             return Err(StoreError::Corrupt("a row changed under its lock"));
-        }
-        if idle_expires_at < held.sweep_at {
-            sweep_at(work, id, idle_expires_at)?;
         }
     }
     Ok(Some(Advanced {
@@ -219,11 +226,4 @@ pub(super) fn end_all(
     }
     let ended = live - i64::from(keep.is_some());
     Ok(u64::try_from(ended).unwrap_or(0))
-}
-
-pub(super) fn sweep_at(work: &Work<'_>, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
-    work.prepare("UPDATE auth_sessions SET sweep_at = ?2 WHERE id = ?1")?
-        .execute(params![id.as_bytes(), at.as_millis()])
-        .map_err(of_step)?;
-    Ok(())
 }

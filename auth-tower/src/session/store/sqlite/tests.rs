@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot::Receiver;
 
-use super::calls::{Call, Write};
+use super::calls::{Call, Kind, Write};
 use super::endings::LastEnding;
 use super::writer::{Work, Writer};
 use super::{open, steps};
@@ -37,7 +37,7 @@ type Answer = Receiver<Result<SessionRecord, StoreError>>;
 
 fn creating(number: u16) -> (Box<dyn Write>, Answer) {
     let session = session(number);
-    let (call, answer) = Call::new(false, Instant::now() + PATIENCE, move |work: &Work<'_>| {
+    let (call, answer) = Call::new(Kind::Single, Instant::now() + PATIENCE, move |work: &Work<'_>| {
         steps::create(work, &session)
     });
     (call, answer)
@@ -86,7 +86,7 @@ fn a_full_disk_fails_what_does_not_fit_and_the_next_call_recovers() {
 }
 
 #[test]
-fn a_full_disk_that_stays_full_fails_every_call_and_keeps_what_was_there() {
+fn while_the_file_cannot_be_written_calls_fail_and_then_they_recover() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("auth.db");
     let mut writer = writer(&folder, |_| {});
@@ -118,7 +118,7 @@ fn an_ending_waits_for_the_disk_and_a_rotation_does_not() {
     writer.commit(vec![call]);
     assert_eq!(writer.synchronous(), 1);
     let id = session(1).id;
-    let (end, _ended) = Call::new(true, Instant::now() + PATIENCE, move |work: &Work<'_>| {
+    let (end, _ended) = Call::new(Kind::Ending, Instant::now() + PATIENCE, move |work: &Work<'_>| {
         steps::end(work, &id, EndReason::SignedOut)
     });
     let (call, _answer) = creating(2);
@@ -137,7 +137,7 @@ fn a_call_whose_caller_is_gone_is_not_carried_out() {
     drop(answer);
     let (late, mut late_answer) = {
         let session = session(2);
-        Call::new(false, Instant::now(), move |work: &Work<'_>| {
+        Call::new(Kind::Single, Instant::now(), move |work: &Work<'_>| {
             steps::create(work, &session)
         })
     };

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::calls::{Call, Read, Write};
+use super::calls::{Call, Kind, Read, Write};
 use super::endings::{self, LastEnding};
 use super::options::SqliteOptions;
 use super::reader::{self, Look};
@@ -82,12 +82,12 @@ impl Threads {
         })
     }
 
-    pub(super) async fn write<T, F>(&self, durable: bool, run: F) -> Result<T, StoreError>
+    pub(super) async fn write<T, F>(&self, kind: Kind, run: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnMut(&Work<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (call, answer) = Call::new(durable, Instant::now() + self.deadline, run);
+        let (call, answer) = Call::new(kind, Instant::now() + self.deadline, run);
         self.writer.try_send(call).map_err(refused)?;
         self.wait(answer).await
     }
@@ -97,7 +97,7 @@ impl Threads {
         T: Send + 'static,
         F: FnMut(&Look<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (call, answer) = Call::new(false, Instant::now() + self.deadline, run);
+        let (call, answer) = Call::new(Kind::Single, Instant::now() + self.deadline, run);
         self.reader.try_send(call).map_err(refused)?;
         self.wait(answer).await
     }
