@@ -44,6 +44,7 @@ mod sqlite {
         }
     }
 
+    #[expect(clippy::unwrap_used, reason = "what a test stands on")]
     async fn fresh() -> OnFile {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(Timestamp::from_secs(1_700_000_000));

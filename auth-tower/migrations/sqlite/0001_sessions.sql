@@ -24,7 +24,9 @@ CREATE TABLE auth_sessions (
     user_agent          TEXT
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX auth_sessions_by_subject ON auth_sessions (subject_key, created_at, epoch, sweep_at) WHERE ended IS NULL;
+-- `ended` is a column of it, although NULL in every row, because SQLite would otherwise look it up in the table.
+CREATE INDEX auth_sessions_by_subject ON auth_sessions (subject_key, created_at, epoch, sweep_at, ended)
+    WHERE ended IS NULL;
 CREATE INDEX auth_sessions_by_sweep ON auth_sessions (sweep_at);
 
 -- The log of endings. AUTOINCREMENT, because a number that was purged must never come again.

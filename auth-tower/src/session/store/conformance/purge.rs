@@ -27,12 +27,10 @@ pub async fn a_live_session_is_never_removed<H: Harness>(harness: H) {
         endings: Duration::ZERO,
     };
     let id = begin(&harness, "alice").await.id;
-    let mut generation = 1;
-    for _ in 0..4 {
+    for generation in 1..=4 {
         assert_eq!(purge(&harness, nothing).await, 0);
         harness.travel(IDLE / 2 + MINUTE).await;
         assert!(advance(&harness, id, prompt_step(generation)).await.taken);
-        generation += 1;
         assert_eq!(purge(&harness, nothing).await, 0);
     }
     assert_eq!(over(&harness, id).await, None);

@@ -15,6 +15,9 @@ use crate::session::store::{Ended, SessionStore};
 
 const CALLERS: usize = 24;
 
+/// More steps than a session lives to see here.
+const MANY: u32 = 1_000_000;
+
 /// Runs `count` of the same future at once and gathers what they return.
 async fn at_once<F, Fut, T>(count: usize, make: F) -> Vec<T>
 where
@@ -58,7 +61,9 @@ pub async fn no_step_is_taken_after_an_ending_returned<H: Harness>(harness: H) {
         let runner = {
             let (harness, ended) = (Arc::clone(&harness), Arc::clone(&ended));
             tokio::spawn(async move {
-                for generation in 1.. {
+                for generation in 1..MANY {
+                    // A store may answer without ever waiting, and then nobody else would get a turn.
+                    tokio::task::yield_now().await;
                     let late = ended.load(Ordering::SeqCst);
                     let answer = advance(&*harness, id, prompt_step(generation)).await;
                     assert!(!(late && answer.taken), "a step was taken after the ending returned");
@@ -66,7 +71,7 @@ pub async fn no_step_is_taken_after_an_ending_returned<H: Harness>(harness: H) {
                         return generation;
                     }
                 }
-                0
+                panic!("nothing ends this session");
             })
         };
         // Different moments of the runner's life, among them before its first step.
@@ -83,7 +88,7 @@ pub async fn no_step_is_taken_after_an_ending_returned<H: Harness>(harness: H) {
     }
 }
 
-/// The same with every session of a subject.
+/// The same with every session of a subject, which end together: once one was refused, no other goes on.
 pub async fn no_step_is_taken_after_end_all_returned<H: Harness>(harness: H) {
     let harness = Arc::new(harness);
     for round in 0..100 {
@@ -93,11 +98,14 @@ pub async fn no_step_is_taken_after_end_all_returned<H: Harness>(harness: H) {
             let id = begin(&*harness, "alice").await.id;
             let (harness, ended) = (Arc::clone(&harness), Arc::clone(&ended));
             runners.spawn(async move {
-                for generation in 1.. {
+                for generation in 1..MANY {
+                    // A store may answer without ever waiting, and then nobody else would get a turn.
+                    tokio::task::yield_now().await;
                     let late = ended.load(Ordering::SeqCst);
                     let answer = advance(&*harness, id, prompt_step(generation)).await;
-                    assert!(!(late && answer.taken), "a step was taken after end_all returned");
+                    assert!(!(late && answer.taken), "a step was taken after end_all was in force");
                     if !answer.taken {
+                        ended.store(true, Ordering::SeqCst);
                         break;
                     }
                 }
@@ -161,6 +169,7 @@ pub async fn the_kept_session_goes_on_while_all_others_end<H: Harness>(harness: 
         tokio::spawn(async move {
             let mut generation = 1;
             while !done.load(Ordering::SeqCst) {
+                tokio::task::yield_now().await;
                 let answer = advance(&*harness, kept, prompt_step(generation)).await;
                 assert!(answer.taken, "the kept session was held up");
                 generation += 1;

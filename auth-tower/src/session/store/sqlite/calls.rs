@@ -10,13 +10,24 @@ use super::reader::Look;
 use super::writer::Work;
 use crate::session::store::StoreError;
 
+/// What a request asks of its commit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One statement at most writes.
+    Single,
+    /// Several statements write; if one fails, those before it have to be undone.
+    Several,
+    /// The same, and it has to survive a power cut.
+    Ending,
+}
+
 /// Something to write. It can be run again, in a transaction of its own, if the one it shared was lost.
 pub(super) trait Write: Send {
     /// Whether nobody waits for the answer any more, so that it must not be carried out.
     fn given_up(&self) -> bool;
 
-    /// Whether it has to survive a power cut.
-    fn durable(&self) -> bool;
+    /// What it asks of its commit.
+    fn kind(&self) -> Kind;
 
     /// Carries it out, and keeps the answer for after the commit. Says whether it went well.
     fn run(&mut self, work: &Work<'_>) -> bool;
@@ -37,22 +48,18 @@ pub(super) trait Read: Send {
 pub(super) struct Call<T, F> {
     run: F,
     outcome: Option<Result<T, StoreError>>,
-    durable: bool,
+    kind: Kind,
     deadline: Instant,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
 impl<T, F> Call<T, F> {
-    pub(super) fn new(
-        durable: bool,
-        deadline: Instant,
-        run: F,
-    ) -> (Box<Self>, oneshot::Receiver<Result<T, StoreError>>) {
+    pub(super) fn new(kind: Kind, deadline: Instant, run: F) -> (Box<Self>, oneshot::Receiver<Result<T, StoreError>>) {
         let (reply, answer) = oneshot::channel();
         let call = Self {
             run,
             outcome: None,
-            durable,
+            kind,
             deadline,
             reply,
         };
@@ -73,8 +80,8 @@ where
         self.is_late()
     }
 
-    fn durable(&self) -> bool {
-        self.durable
+    fn kind(&self) -> Kind {
+        self.kind
     }
 
     fn run(&mut self, work: &Work<'_>) -> bool {

@@ -13,6 +13,8 @@ mod purge;
 mod reader;
 mod rows;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod writer;
 
@@ -23,6 +25,7 @@ use std::time::Duration;
 
 pub use options::SqliteOptions;
 
+use self::calls::Kind;
 use self::threads::Threads;
 use super::{
     Advance, Advanced, AllEnded, Cursor, Endings, Found, Mark, NewSession, Retention, SessionStore, StoreError,
@@ -40,7 +43,8 @@ use crate::session::record::{EndReason, SessionRecord};
 ///   waiting before it fails at once. Time is real time, so a runtime whose clock is paused sees timeouts.
 /// * A new file can be read by its owner only (mode 0600). A damaged one is refused and left as it is.
 ///
-/// Clones share their connections, which are closed with the last of them, after what was asked of them is done.
+/// Clones share their connections, which are closed with the last of them, after what was asked of them is done: dropping it
+/// waits for that, for as long as a call may take. [`close`](Self::close) waits without holding up an async thread.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -78,7 +82,8 @@ impl SqliteStore {
     /// Waits until the file is closed, which is after all clones are gone and what was asked of them is done.
     pub async fn close(self) {
         let closed = self.threads.closed();
-        drop(self);
+        // Dropping the last clone waits, which an async thread must not.
+        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
         closed.await;
     }
 }
@@ -93,7 +98,7 @@ impl SessionStore for SqliteStore {
     async fn create(&self, session: NewSession) -> Result<SessionRecord, StoreError> {
         session.check()?;
         self.threads
-            .write(false, move |work| steps::create(work, &session))
+            .write(Kind::Single, move |work| steps::create(work, &session))
             .await
     }
 
@@ -103,7 +108,7 @@ impl SessionStore for SqliteStore {
 
     async fn advance(&self, id: SessionId, step: Advance) -> Result<Option<Advanced>, StoreError> {
         self.threads
-            .write(false, move |work| steps::advance(work, &id, &step))
+            .write(Kind::Single, move |work| steps::advance(work, &id, &step))
             .await
     }
 
@@ -112,13 +117,13 @@ impl SessionStore for SqliteStore {
             return Ok(());
         }
         self.threads
-            .write(false, move |work| steps::mark_seen(work, &marks))
+            .write(Kind::Several, move |work| steps::mark_seen(work, &marks))
             .await
     }
 
     async fn end(&self, id: SessionId, reason: EndReason) -> Result<Option<Found>, StoreError> {
         self.threads
-            .write(true, move |work| steps::end(work, &id, reason))
+            .write(Kind::Ending, move |work| steps::end(work, &id, reason))
             .await?
     }
 
@@ -130,7 +135,9 @@ impl SessionStore for SqliteStore {
     ) -> Result<AllEnded, StoreError> {
         let key = subject.key();
         self.threads
-            .write(true, move |work| steps::end_all(work, &key, keep.as_ref(), reason))
+            .write(Kind::Ending, move |work| {
+                steps::end_all(work, &key, keep.as_ref(), reason)
+            })
             .await
     }
 
@@ -147,7 +154,7 @@ impl SessionStore for SqliteStore {
         loop {
             let swept = self
                 .threads
-                .write(false, move |work| purge::sweep(work, retention))
+                .write(Kind::Several, move |work| purge::sweep(work, retention))
                 .await?;
             // A portion can consist of sessions that were refreshed since they were queued: nothing went, but more may.
             if swept.removed > 0 || !swept.more {

@@ -16,7 +16,7 @@ use crate::id::{SessionId, Subject};
 use crate::session::record::SessionRecord;
 use crate::session::store::{Found, StoreError};
 
-const LIST: &str = concat!(
+pub(super) const LIST: &str = concat!(
     "SELECT ",
     session_columns!(),
     " FROM auth_sessions s INDEXED BY auth_sessions_by_subject WHERE s.subject_key = ?1 AND s.ended IS NULL \

@@ -44,10 +44,11 @@ pub(super) fn session(row: &Row<'_>) -> Result<SessionRecord, StoreError> {
         Some(ip) => Some(ip.parse().map_err(|_| StoreError::Corrupt("its address is none"))?),
         None => None,
     };
-    let mut client = Client::default();
-    client.device = text(row, 13)?.map(Into::into);
-    client.ip = ip;
-    client.user_agent = text(row, 15)?.map(Into::into);
+    let client = Client {
+        device: text(row, 13)?.map(Into::into),
+        ip,
+        user_agent: text(row, 15)?.map(Into::into),
+    };
     Ok(SessionRecord {
         id: SessionId::from_bytes(bytes(row, 0)?),
         subject: text(row, 2)?

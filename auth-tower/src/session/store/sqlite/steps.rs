@@ -16,21 +16,26 @@ pub(super) const FIND: &str = concat!(
     ", s.sweep_at, s.subject_key FROM auth_sessions s WHERE s.id = ?1"
 );
 
-const CREATE: &str = "INSERT INTO auth_sessions (id, format, subject, subject_key, epoch, client_id, created_at, \
+pub(super) const CREATE: &str = "INSERT INTO auth_sessions (id, format, subject, subject_key, epoch, client_id, created_at, \
     last_seen_at, generation, confirmed, rotated_at, seen, idle_expires_at, absolute_expires_at, ended, sweep_at, device, \
     ip, user_agent) VALUES (?1, ?2, ?3, ?4, \
     coalesce((SELECT max(epoch) FROM auth_epochs WHERE subject_key = ?4), 0), \
     ?5, ?6, ?6, ?7, NULL, NULL, 0, ?8, ?9, NULL, ?8, ?10, ?11, ?12)";
 
-const ADVANCE: &str = "UPDATE auth_sessions SET generation = ?2, confirmed = ?3, rotated_at = ?4, seen = 0, \
+/// One statement, so that it is atomic without a savepoint, for which SQLite would copy every page that it changes.
+pub(super) const ADVANCE: &str = "UPDATE auth_sessions SET generation = ?2, confirmed = ?3, rotated_at = ?4, seen = 0, \
     last_seen_at = ?4, idle_expires_at = ?5 WHERE id = ?1 AND generation = ?6 AND ended IS NULL";
 
-const MARK: &str = "UPDATE auth_sessions AS s SET seen = 1, last_seen_at = ?3 WHERE id = ?1 AND generation = ?2 \
+/// The same for the rare session that is now to be looked at earlier than its index says.
+const ADVANCE_AND_HASTEN: &str = "UPDATE auth_sessions SET generation = ?2, confirmed = ?3, rotated_at = ?4, seen = 0, \
+    last_seen_at = ?4, idle_expires_at = ?5, sweep_at = ?5 WHERE id = ?1 AND generation = ?6 AND ended IS NULL";
+
+pub(super) const MARK: &str = "UPDATE auth_sessions AS s SET seen = 1, last_seen_at = ?3 WHERE id = ?1 AND generation = ?2 \
     AND seen = 0 AND ended IS NULL AND idle_expires_at > ?3 AND absolute_expires_at > ?3 AND format = 1 AND NOT EXISTS \
     (SELECT 1 FROM auth_epochs e WHERE e.subject_key = s.subject_key AND e.epoch > s.epoch)";
 
 /// What lives surely, by the index alone, and what has to be looked at.
-const COUNT_LIVE: &str = "SELECT \
+pub(super) const COUNT_LIVE: &str = "SELECT \
     (SELECT count(*) FROM auth_sessions INDEXED BY auth_sessions_by_subject \
      WHERE subject_key = ?1 AND ended IS NULL AND epoch >= ?2 AND sweep_at > ?3) + \
     (SELECT count(*) FROM auth_sessions INDEXED BY auth_sessions_by_subject \
@@ -99,8 +104,13 @@ pub(super) fn advance(work: &Work<'_>, id: &SessionId, step: &Advance) -> Result
         // The transaction holds the write lock since before the row was read, so what was judged is what is changed.
         let rotation = &held.record.rotation;
         let idle_expires_at = (now + step.idle).min(held.record.absolute_expires_at);
+        let sql = if idle_expires_at < held.sweep_at {
+            ADVANCE_AND_HASTEN
+        } else {
+            ADVANCE
+        };
         let changed = work
-            .prepare(ADVANCE)?
+            .prepare(sql)?
             .execute(params![
                 id.as_bytes(),
                 step.current,
@@ -112,9 +122,6 @@ pub(super) fn advance(work: &Work<'_>, id: &SessionId, step: &Advance) -> Result
             .map_err(of_step)?;
         if changed != 1 {
             return Err(StoreError::Corrupt("a row changed under its lock"));
-        }
-        if idle_expires_at < held.sweep_at {
-            sweep_at(work, id, idle_expires_at)?;
         }
     }
     Ok(Some(Advanced {
@@ -222,11 +229,4 @@ pub(super) fn end_all(
         ended: u64::try_from(ended).unwrap_or(0),
         at: now,
     })
-}
-
-pub(super) fn sweep_at(work: &Work<'_>, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
-    work.prepare("UPDATE auth_sessions SET sweep_at = ?2 WHERE id = ?1")?
-        .execute(params![id.as_bytes(), at.as_millis()])
-        .map_err(of_step)?;
-    Ok(())
 }

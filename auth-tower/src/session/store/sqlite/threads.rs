@@ -7,26 +7,55 @@ use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::calls::{Call, Read, Write};
+use super::calls::{Call, Kind, Read, Write};
 use super::endings::{self, LastEnding};
 use super::options::SqliteOptions;
 use super::reader::{self, Look};
 use super::writer::{Work, Writer};
 use crate::session::store::{Cursor, Endings, StoreError};
 
-/// The ends of the queues. The threads serve them until this is dropped.
+/// The threads of a store. Dropping it waits until they have closed the file, but not for longer than the deadline.
 pub(super) struct Threads {
-    writer: SyncSender<Box<dyn Write>>,
-    reader: SyncSender<Box<dyn Read>>,
-    watcher: SyncSender<()>,
+    queues: Queues,
     last_ending: LastEnding,
     log_id: String,
     deadline: Duration,
     closed: watch::Receiver<()>,
+    ended: Mutex<mpsc::Receiver<()>>,
+}
+
+/// The ends of the queues. The threads serve them until they are gone.
+struct Queues {
+    writer: SyncSender<Box<dyn Write>>,
+    reader: SyncSender<Box<dyn Read>>,
+    watcher: SyncSender<()>,
+}
+
+impl Queues {
+    /// Queues that nobody serves.
+    fn nowhere() -> Self {
+        let (writer, reader, watcher) = (mpsc::sync_channel(0), mpsc::sync_channel(0), mpsc::sync_channel(0));
+        Self {
+            writer: writer.0,
+            reader: reader.0,
+            watcher: watcher.0,
+        }
+    }
+}
+
+impl Drop for Threads {
+    /// A process that ends right after would otherwise leave the newest sessions in the write-ahead log: safe there, but not
+    /// where somebody who copies the file alone looks for them.
+    fn drop(&mut self) {
+        self.queues = Queues::nowhere();
+        // Only an error says that the threads are gone.
+        let _ = self.ended.lock().recv_timeout(self.deadline);
+    }
 }
 
 /// Why a call was not even taken.
@@ -50,6 +79,7 @@ impl Threads {
         let (reader, reads) = mpsc::sync_channel(queue);
         let (watcher, calls) = mpsc::sync_channel(1);
         let (closing, closed) = watch::channel(());
+        let (ending, ended) = mpsc::sync_channel::<()>(0);
         let last_ending = LastEnding::new();
 
         let reading = {
@@ -69,26 +99,29 @@ impl Threads {
             let _ = reading.join();
             let _ = watching.join();
             drop(writing);
-            drop(closing);
+            drop((closing, ending));
         })?;
         Ok(Self {
-            writer,
-            reader,
-            watcher,
+            queues: Queues {
+                writer,
+                reader,
+                watcher,
+            },
             last_ending,
             log_id,
             deadline,
             closed,
+            ended: Mutex::new(ended),
         })
     }
 
-    pub(super) async fn write<T, F>(&self, durable: bool, run: F) -> Result<T, StoreError>
+    pub(super) async fn write<T, F>(&self, kind: Kind, run: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnMut(&Work<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (call, answer) = Call::new(durable, Instant::now() + self.deadline, run);
-        self.writer.try_send(call).map_err(refused)?;
+        let (call, answer) = Call::new(kind, Instant::now() + self.deadline, run);
+        self.queues.writer.try_send(call).map_err(refused)?;
         self.wait(answer).await
     }
 
@@ -97,8 +130,8 @@ impl Threads {
         T: Send + 'static,
         F: FnMut(&Look<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (call, answer) = Call::new(false, Instant::now() + self.deadline, run);
-        self.reader.try_send(call).map_err(refused)?;
+        let (call, answer) = Call::new(Kind::Single, Instant::now() + self.deadline, run);
+        self.queues.reader.try_send(call).map_err(refused)?;
         self.wait(answer).await
     }
 
@@ -118,7 +151,7 @@ impl Threads {
         }
         let news = self.last_ending.after(reached, || {
             // Full means that it is awake already.
-            let _ = self.watcher.try_send(());
+            let _ = self.queues.watcher.try_send(());
         });
         // Whether something came or not: the answer says what is known now, so the log has to be read now.
         let _ = timeout(wait, news).await;

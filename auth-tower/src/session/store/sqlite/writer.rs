@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{CachedStatement, Connection, Error};
 
-use super::calls::Write;
+use super::calls::{Kind, Write};
 use super::endings::{self, LastEnding};
 use super::fault::of_step;
 use super::open::{self, WAL_LIMIT};
@@ -96,7 +96,8 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, mut batch: Vec<Box<dyn Write>>) {
+    /// Carries out what is still wanted, in one transaction, and answers.
+    pub(super) fn commit(&mut self, mut batch: Vec<Box<dyn Write>>) {
         batch.retain(|request| !request.given_up());
         if batch.is_empty() {
             return;
@@ -138,7 +139,7 @@ impl Writer {
     }
 
     fn transact_on(&mut self, connection: &Connection, batch: &mut Vec<Box<dyn Write>>) -> Result<(), Undone> {
-        let durable = batch.iter().any(|request| request.durable());
+        let durable = batch.iter().any(|request| request.kind() == Kind::Ending);
         if durable != self.durable {
             // Has no effect inside a transaction.
             connection
@@ -180,6 +181,14 @@ impl Writer {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn synchronous(&self) -> i64 {
+        let connection = self.connection.as_ref().unwrap();
+        connection
+            .query_row("PRAGMA synchronous", [], |row| row.get(0))
+            .unwrap()
+    }
+
     /// SQLite starts its log anew whenever nobody reads from it; under endless load somebody may always be. Then everybody
     /// is asked to wait for a moment.
     fn bound_wal(&mut self) {
@@ -207,18 +216,25 @@ impl Writer {
 /// Runs one request so that, if it fails, it leaves nothing behind and the others are not touched.
 fn run_alone(work: &Work<'_>, request: &mut dyn Write) -> Result<(), Undone> {
     let before = work.appended.get();
-    work.execute("SAVEPOINT request").map_err(Undone::All)?;
-    if request.run(work) {
-        return work.execute("RELEASE request").map_err(Undone::All);
+    let undoable = request.kind() != Kind::Single;
+    if undoable {
+        work.execute("SAVEPOINT request").map_err(Undone::All)?;
     }
-    work.appended.set(before);
-    if work.connection.is_autocommit() {
-        // A full disk, or an error of the disk: SQLite has undone the whole transaction.
-        return Err(Undone::ByOne);
+    let done = request.run(work);
+    if !done {
+        work.appended.set(before);
+        if work.connection.is_autocommit() {
+            // A full disk, or an error of the disk: SQLite has undone the whole transaction.
+            return Err(Undone::ByOne);
+        }
+        if undoable {
+            work.execute("ROLLBACK TO request").map_err(|_| Undone::ByOne)?;
+        }
     }
-    work.execute("ROLLBACK TO request")
-        .and_then(|()| work.execute("RELEASE request"))
-        .map_err(|_| Undone::ByOne)
+    if undoable {
+        work.execute("RELEASE request").map_err(|_| Undone::ByOne)?;
+    }
+    Ok(())
 }
 
 fn answer(batch: Vec<Box<dyn Write>>, undone: Option<&Error>) {
