@@ -19,7 +19,6 @@ const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The ready routes: `/auth/login`, `/auth/refresh`, `/auth/logout`, `/auth/logout-all`, `/auth/sessions` and
 /// `/.well-known/jwks.json`. Merge them into a router, inside or outside of the layer.
-#[must_use]
 pub fn routes<C: AppClaims>(auth: &Auth<C>) -> Routes<C> {
     Routes {
         auth: auth.clone(),

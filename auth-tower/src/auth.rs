@@ -351,7 +351,7 @@ impl<C: AppClaims> AuthorityBuilder<C> {
             endings: memory,
         };
         let deadline = settings.store_deadline;
-        let tasks = vec![
+        let tasks = [
             runtime.spawn(feed::follow(
                 store.clone(),
                 revocations.clone(),

@@ -214,10 +214,11 @@ impl Engine {
 
     fn admit(&self, token: &Arc<VerifiedToken>) -> Identity {
         use std::sync::atomic::Ordering::Relaxed;
-        if !token.marked.load(Relaxed) && !token.marked.swap(true, Relaxed) {
-            if let Some(generation) = token.registered.generation() {
-                self.saw(token.registered.session_id(), generation);
-            }
+        if !token.marked.load(Relaxed)
+            && !token.marked.swap(true, Relaxed)
+            && let Some(generation) = token.registered.generation()
+        {
+            self.saw(token.registered.session_id(), generation);
         }
         Identity::User(token.clone())
     }
@@ -233,7 +234,7 @@ impl Engine {
         let session = token.registered.session_id();
         let unclear = self.revocations.check(token, self.now()) == Known::Unclear;
         match self.stored(self.store.find(session)).await {
-            Ok(Some(found)) if matches!(found.record.ended, Some(_)) => {
+            Ok(Some(found)) if found.record.ended.is_some() => {
                 self.revocations.end(session, found.now);
                 Identity::Refused(self.denial(Code::TokenRevoked).presented(true))
             }

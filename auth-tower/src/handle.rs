@@ -71,10 +71,10 @@ impl Handle {
         let shared = &self.0;
         let access = shared.access.get_or_init(|| shared.engine.access(facts));
         if let Access::Valid(token) = access {
-            if !shared.identity.initialized() {
-                if let Some(identity) = shared.engine.recall(token) {
-                    let _ = shared.identity.set(identity);
-                }
+            if !shared.identity.initialized()
+                && let Some(identity) = shared.engine.recall(token)
+            {
+                let _ = shared.identity.set(identity);
             }
         } else {
             self.observe_cookies(facts);
