@@ -4,6 +4,14 @@
 //! start-up cancels out. Needs the Debian package `valgrind`. Counts hide that CPUs have SHA and AES instructions, so they
 //! are good for what stands around the cryptography, which on this path is all.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark stops at the first surprise"
+)]
+
 mod fixture;
 
 use std::process::Command;

@@ -1,6 +1,12 @@
 //! Every path of a request, in process, beside the bare route and beside what one would write by hand with `jsonwebtoken`:
 //! `cargo bench -p auth-axum --bench requests`.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark stops at the first surprise"
+)]
+
 mod fixture;
 
 use std::hint::black_box;

@@ -2,7 +2,11 @@
 //!
 //! Both use WAL and `synchronous = NORMAL`, a file in the same folder, 1,000 sessions, and four worker threads. The figure is
 //! the time of one call with that many under way.
-#![expect(clippy::unwrap_used, reason = "a benchmark stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark stops at the first surprise"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
