@@ -331,7 +331,8 @@ impl<C: AppClaims> AuthorityBuilder<C> {
         let mut settings = settings;
         settings.csrf.plain_http = !settings.cookie.secure;
 
-        // Longer than any token lives that this or a differently configured instance issued, clocks apart included.
+        // Longer than any token lives that an instance with these settings issued, clocks apart included. Shortening the access
+        // lifetime by more than half takes effect for the tokens issued before only once they have expired.
         let memory = (settings.access_lifetime * 2).max(Duration::from_secs(300));
         let rules = Rules {
             issuer: settings.issuer.as_str().into(),

@@ -32,25 +32,24 @@ pub(crate) struct CsrfPolicy {
 
 impl CsrfPolicy {
     pub(crate) fn judge(&self, facts: &(impl RequestFacts + ?Sized)) -> CookieAuthority {
-        let method = facts.method();
-        let safe = matches!(method, "GET" | "HEAD" | "OPTIONS");
-        if safe {
-            if method == "OPTIONS" || speculative(facts) {
-                return CookieAuthority::Absent;
-            }
-            if self.same_origin(facts) || top_level_navigation(facts) {
-                return CookieAuthority::Full;
-            }
-            return CookieAuthority::Absent;
+        match (is_safe(facts), self.may_speak(facts)) {
+            (true, true) if facts.method() != "OPTIONS" && !speculative(facts) => CookieAuthority::Full,
+            (true, _) => CookieAuthority::Absent,
+            (false, true) => CookieAuthority::Full,
+            (false, false) => CookieAuthority::Refused,
+        }
+    }
+
+    /// Whether a cookie may say who asks. Less than [`judge`](Self::judge) asks for: what a browser fetches ahead of its user
+    /// may be answered as the user's, but exchanges nothing.
+    pub(crate) fn may_speak(&self, facts: &(impl RequestFacts + ?Sized)) -> bool {
+        if is_safe(facts) {
+            return self.same_origin(facts) || top_level_navigation(facts);
         }
         let has_header = self
             .required_header
             .is_none_or(|name| Single::read(facts, name) != Single::Absent);
-        if has_header && self.same_origin(facts) {
-            CookieAuthority::Full
-        } else {
-            CookieAuthority::Refused
-        }
+        has_header && self.same_origin(facts)
     }
 
     fn same_origin(&self, facts: &(impl RequestFacts + ?Sized)) -> bool {
@@ -66,7 +65,7 @@ impl CsrfPolicy {
             Single::Once(_) | Single::Repeated => trusted(),
             Single::Absent => match &origin {
                 // No browser that supports cookies of this kind leaves both out on an unsafe request.
-                Single::Absent => !self.strict,
+                Single::Absent => !self.strict || is_safe(facts),
                 Single::Repeated => false,
                 Single::Once(_) => trusted() || self.is_own(&origin, facts),
             },
@@ -92,6 +91,10 @@ impl CsrfPolicy {
         };
         Origin::parse(&format!("{scheme}://{host}")) == Some(origin)
     }
+}
+
+fn is_safe(facts: &(impl RequestFacts + ?Sized)) -> bool {
+    matches!(facts.method(), "GET" | "HEAD" | "OPTIONS")
 }
 
 fn speculative(facts: &(impl RequestFacts + ?Sized)) -> bool {

@@ -64,6 +64,19 @@ pub(crate) enum Access {
     Invalid,
 }
 
+impl Access {
+    /// Which of several access cookies counts.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Absent => 0,
+            Self::Invalid | Self::Malformed => 1,
+            Self::UnknownKey => 2,
+            Self::Expired(_) => 3,
+            Self::Valid(_) => 4,
+        }
+    }
+}
+
 /// What a request's refresh cookies came to.
 #[derive(Debug)]
 pub(crate) struct RefreshCookies {
@@ -141,8 +154,8 @@ impl Engine {
         }
     }
 
-    /// Reads the access token off a request. No I/O.
-    pub(crate) fn access(&self, facts: &(impl RequestFacts + ?Sized)) -> Access {
+    /// Reads the access token off a request, and whether it came in a cookie. No I/O.
+    pub(crate) fn access(&self, facts: &(impl RequestFacts + ?Sized)) -> (Access, bool) {
         let verify = |token: &[u8]| match self.verifier.verify(token, self.now()) {
             Verdict::Invalid(_) if !is_readable(token) => Access::Malformed,
             Verdict::Valid(token) => Access::Valid(token),
@@ -153,28 +166,26 @@ impl Engine {
                 Access::Invalid
             }
         };
-        let from_header = bearer(facts, verify);
-        let AccessTransport::Cookie(config) = &self.settings.transport else {
-            return match from_header {
-                Bearer::Absent => Access::Absent,
-                Bearer::Malformed => Access::Malformed,
-                Bearer::Token(access) => access,
-            };
-        };
-        match from_header {
-            Bearer::Malformed => Access::Malformed,
-            Bearer::Token(access) => access,
-            Bearer::Absent if self.settings.csrf.judge(facts) != CookieAuthority::Full => Access::Absent,
-            Bearer::Absent => {
-                let mut found = Access::Absent;
-                cookies::values(facts, &config.name, &mut |value| {
-                    if !matches!(found, Access::Valid(_)) {
-                        found = verify(value);
-                    }
-                });
-                found
-            }
+        match bearer(facts, verify) {
+            Bearer::Malformed => return (Access::Malformed, false),
+            Bearer::Token(access) => return (access, false),
+            Bearer::Absent => {}
         }
+        let mut found = Access::Absent;
+        if let AccessTransport::Cookie(config) = &self.settings.transport
+            && self.settings.csrf.may_speak(facts)
+        {
+            cookies::values(facts, &config.name, &mut |value| {
+                let access = match verify(value) {
+                    Access::Malformed => Access::Invalid,
+                    access => access,
+                };
+                if access.rank() > found.rank() {
+                    found = access;
+                }
+            });
+        }
+        (found, true)
     }
 
     /// Reads the refresh cookies off a request. No I/O: what is not authentic goes no further.
@@ -233,18 +244,22 @@ impl Engine {
     pub(crate) async fn look_up(&self, token: &Arc<VerifiedToken>, on_outage: OnOutage) -> Identity {
         let session = token.registered.session_id();
         let unclear = self.revocations.check(token, self.now()) == Known::Unclear;
+        let known = self.revocations.knowledge();
         match self.stored(self.store.find(session)).await {
             Ok(Some(found)) if found.record.ended.is_some() => {
-                self.revocations.end(session, found.now);
+                self.revocations.end(session);
                 Identity::Refused(self.denial(Code::TokenRevoked).presented(true))
             }
-            Ok(Some(found)) => {
-                self.revocations.vouch(session, &token.subject_key, found.now);
+            Ok(Some(_)) => {
+                self.revocations.vouch(session, known);
                 self.revocations.looked_up(session);
                 self.admit(token)
             }
             // A session that the store does not know was purged long after its end, or was lost with the store.
-            Ok(None) => Identity::Refused(self.denial(Code::TokenRevoked).presented(true)),
+            Ok(None) => {
+                self.revocations.end(session);
+                Identity::Refused(self.denial(Code::TokenRevoked).presented(true))
+            }
             // An ending is known that may well cover this session, so an outage does not open it again.
             Err(_) if unclear => Identity::Refused(self.unavailable()),
             Err(_) => match on_outage {
@@ -335,9 +350,8 @@ impl Engine {
         let live = before
             .as_ref()
             .is_some_and(|found| found.record.over(found.now).is_none());
-        if let Some(found) = before {
-            self.revocations.end(session, found.now);
-        }
+        // Whatever the store knows of it: a lapsed or forgotten session may have left access tokens behind.
+        self.revocations.end(session);
         if live {
             self.raise(&Event::SessionEnded { session, reason });
         }

@@ -10,6 +10,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::Shared;
 use moka::sync::Cache;
 
+use crate::accounts::RawGrant;
 use crate::clock::Timestamp;
 use crate::config::defaults;
 use crate::engine::{Engine, ExchangeError};
@@ -17,7 +18,7 @@ use crate::event::Event;
 use crate::id::{SessionId, Subject, SubjectKey};
 use crate::revocation::Revocations;
 use crate::session::record::{EndReason, Over, SessionRecord};
-use crate::session::rotation::{Decision, decide};
+use crate::session::rotation::{Decision, Reuse, decide};
 use crate::session::store::{Advance, Advanced};
 use crate::token::{Draft, Issued};
 use crate::token::{PresentedRefresh, RefreshToken};
@@ -77,14 +78,18 @@ impl Flight {
     /// Whether a fresh look could come to another answer: it is too late, the generation that was handed out has been seen
     /// since, or the session may have been ended.
     fn stale(&self, now: Timestamp, seen: Option<u32>, revocations: &Revocations) -> bool {
-        self.settled.get().is_some_and(|settled| {
-            now < settled.from
-                || now >= settled.until
-                || settled.hands_out.is_some_and(|out| seen >= Some(out))
-                || settled
-                    .session
-                    .is_some_and(|(id, subject)| !revocations.knows_live(id, &subject))
-        })
+        match self.settled.get() {
+            // Done without having settled: its task broke off, and its answer is nobody else's.
+            None => self.outcome.peek().is_some(),
+            Some(settled) => {
+                now < settled.from
+                    || now >= settled.until
+                    || settled.hands_out.is_some_and(|out| seen >= Some(out))
+                    || settled
+                        .session
+                        .is_some_and(|(id, subject)| !revocations.knows_live(id, &subject))
+            }
+        }
     }
 }
 
@@ -106,7 +111,10 @@ impl Flights {
     }
 
     pub(crate) fn saw(&self, session: SessionId, generation: u32) {
-        self.seen.insert(session, generation);
+        self.seen.entry(session).and_upsert_with(|old| match old {
+            Some(old) => (*old.value()).max(generation),
+            None => generation,
+        });
     }
 }
 
@@ -116,6 +124,7 @@ impl Engine {
     /// The work runs in a task of its own, so that a client that goes away does not leave it half done.
     pub(crate) async fn exchange(self: &Arc<Self>, presented: &PresentedRefresh) -> Outcome {
         // A second turn means that the session may have been ended while the answer was made, so the store decides.
+        let mut last = None;
         for _ in 0..3 {
             let now = self.now();
             let seen = self.flights.seen.get(&presented.session_id);
@@ -130,11 +139,15 @@ impl Engine {
                 .into_value();
             let outcome = flight.outcome.await;
             match &outcome {
-                Ok(exchanged) if !exchanged.is_known_live(&self.revocations) => {}
+                Ok(exchanged) if !exchanged.is_known_live(&self.revocations) => last = Some(outcome),
                 _ => return outcome,
             }
         }
-        Err(ExchangeError::Unavailable(self.unavailable()))
+        if self.revocations.has_ended(presented.session_id) {
+            // The store has forgotten an ending that is remembered here: a backup was restored.
+            return Err(self.end_over(presented.session_id, EndReason::Administrator).await);
+        }
+        last.unwrap_or_else(|| Err(ExchangeError::Unavailable(self.unavailable())))
     }
 
     fn begin_exchange(self: &Arc<Self>, presented: &PresentedRefresh) -> Flight {
@@ -178,8 +191,14 @@ impl Engine {
     }
 
     async fn try_exchange(&self, presented: &PresentedRefresh) -> Result<(Exchanged, Duration), ExchangeError> {
-        let (before, decision, now) = self.step(presented).await?;
         let policy = &self.settings.policy;
+        // A strict session does not forgive a rotation whose answer never left, so the one thing that may still fail comes
+        // before it, for a second round trip.
+        let early = match policy.reuse {
+            Reuse::Strict => self.grant_early(presented).await?,
+            Reuse::Recover => None,
+        };
+        let (before, decision, now) = self.step(presented).await?;
         let age = before.rotation.rotated_at.map_or(Duration::ZERO, |at| at.distance(now));
         let third = policy.grace / 3;
         // `keep`: as long as a fresh look would come to the same answer, and not longer than a burst lasts.
@@ -197,7 +216,9 @@ impl Engine {
                 (current, Some((current, before.expires_at())), third.saturating_sub(age))
             }
             Decision::Keep => {
-                self.saw(presented.session_id, before.rotation.current);
+                if !before.rotation.seen {
+                    self.saw(presented.session_id, before.rotation.current);
+                }
                 (before.rotation.current, None, policy.grace.saturating_sub(age))
             }
             Decision::Tolerate => (presented.generation, None, policy.grace.saturating_sub(age)),
@@ -206,14 +227,23 @@ impl Engine {
         self.tell(&decision, presented, &before, generation);
 
         let subject = &before.subject;
-        let grant = self
-            .accounted(self.accounts.claims(subject))
-            .await
-            .map_err(ExchangeError::Unavailable)?;
+        let grant = match early {
+            Some(grant) => Some(grant),
+            None => self
+                .accounted(self.accounts.claims(subject))
+                .await
+                .map_err(ExchangeError::Unavailable)?,
+        };
         let Some(grant) = grant else {
             return Err(self.end_over(presented.session_id, EndReason::AccountGone).await);
         };
-        let issued = self.issue(&before, subject, generation, &grant)?;
+        let issued = self.issue(
+            &before,
+            subject,
+            generation,
+            &grant,
+            before.absolute_expires_at.since(now),
+        )?;
         let refresh = match successor {
             None => None,
             Some((generation, expires_at)) => Some(RefreshCookie {
@@ -226,6 +256,18 @@ impl Engine {
         };
         let late = decision == Decision::Tolerate;
         Ok((Exchanged { issued, refresh, late }, keep.min(defaults::SETTLED_FOR)))
+    }
+
+    /// What the session's user may do now; `None` where only the step can tell what to answer.
+    async fn grant_early(&self, presented: &PresentedRefresh) -> Result<Option<RawGrant>, ExchangeError> {
+        let found = self.stored(self.store.find(presented.session_id)).await;
+        match found.map_err(|_| ExchangeError::Unavailable(self.unavailable()))? {
+            Some(found) if found.record.over(found.now).is_none() => {
+                let claims = self.accounts.claims(&found.record.subject);
+                self.accounted(claims).await.map_err(ExchangeError::Unavailable)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Asks the store for the step that is nearly always right, and judges what it saw. Only a heal or a recovery needs a
@@ -244,6 +286,7 @@ impl Engine {
         };
         // Each further turn means that another instance moved the counter in between, which it cannot do forever.
         for _ in 0..8 {
+            let known = self.revocations.knowledge();
             let advanced = self.stored(self.store.advance(presented.session_id, step)).await;
             let advanced = advanced.map_err(|_| ExchangeError::Unavailable(self.unavailable()))?;
             let Some(Advanced { before, taken, now }) = advanced else {
@@ -251,11 +294,11 @@ impl Engine {
             };
             if let Some(over) = before.over(now) {
                 if before.ended.is_some() {
-                    self.revocations.end(presented.session_id, now);
+                    self.revocations.end(presented.session_id);
                 }
                 return Err(ExchangeError::Over(Some(over)));
             }
-            self.revocations.vouch(presented.session_id, &before.subject.key(), now);
+            self.revocations.vouch(presented.session_id, known);
             let decision = decide(&before.rotation, generation, now, policy);
             let (confirmed, current, unless_within, expected_seen) = match decision {
                 Decision::Keep | Decision::Resend | Decision::Tolerate | Decision::Stolen if !taken => {
@@ -288,7 +331,8 @@ impl Engine {
         record: &SessionRecord,
         subject: &Subject,
         generation: u32,
-        grant: &crate::accounts::RawGrant,
+        grant: &RawGrant,
+        left: Duration,
     ) -> Result<Issued, ExchangeError> {
         let draft = Draft {
             subject,
@@ -298,7 +342,8 @@ impl Engine {
             scope: grant.scope.as_deref(),
             auth_time: self.settings.auth_time.then(|| record.created_at.as_secs()),
             app: &grant.claims,
-            lifetime: self.settings.access_lifetime,
+            // No access token outlives its session's last day.
+            lifetime: self.settings.access_lifetime.min(left),
         };
         let issued = self.issuer.issue(&draft, self.now()).map_err(|error| {
             tracing::error!(target: "auth", %error, "an access token cannot be issued");

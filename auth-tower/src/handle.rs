@@ -11,11 +11,11 @@ use crate::claims::Claims;
 use crate::config::{AccessTransport, OnOutage};
 use crate::engine::{Access, CookieOutcome, Engine, Identity, RefreshCookies};
 use crate::exchange::{Exchanged, RefreshCookie};
-use crate::id::SessionId;
+use crate::id::{SessionId, SubjectKey};
 use crate::request::RequestFacts;
-use crate::token::VerifiedToken;
+use crate::token::{Issued, VerifiedToken};
 use crate::wire::cookies;
-use crate::wire::problem::Denial;
+use crate::wire::problem::{Code, Denial};
 
 /// What a layer leaves in a request's extensions.
 ///
@@ -27,7 +27,8 @@ pub struct Handle(Arc<Shared>);
 struct Shared {
     engine: Arc<Engine>,
     on_outage: OnOutage,
-    access: OnceLock<Access>,
+    /// With whether it came in a cookie.
+    access: OnceLock<(Access, bool)>,
     cookies: OnceLock<RefreshCookies>,
     identity: OnceCell<Identity>,
     /// Whether `pending` holds anything: a request that wrote nothing pays one load.
@@ -37,13 +38,14 @@ struct Shared {
 
 #[derive(Default)]
 struct Pending {
+    /// Whose tokens are handed out.
+    session: Option<(SessionId, SubjectKey)>,
     refresh: Option<RefreshWrite>,
     access: Option<AccessWrite>,
 }
 
 enum RefreshWrite {
-    /// From an exchange or a sign-in of this session.
-    Set(SessionId, String),
+    Set(String),
     Clear,
 }
 
@@ -69,11 +71,12 @@ impl Handle {
     /// answer afterwards.
     pub fn observe(&self, facts: &(impl RequestFacts + ?Sized)) {
         let shared = &self.0;
-        let access = shared.access.get_or_init(|| shared.engine.access(facts));
+        let (access, _) = shared.access.get_or_init(|| shared.engine.access(facts));
         if let Access::Valid(token) = access {
             if !shared.identity.initialized()
                 && let Some(identity) = shared.engine.recall(token)
             {
+                self.drop_refused_cookie(&identity);
                 let _ = shared.identity.set(identity);
             }
         } else {
@@ -91,7 +94,7 @@ impl Handle {
     }
 
     pub(crate) fn access(&self) -> &Access {
-        self.0.access.get().unwrap_or(&Access::Absent)
+        self.0.access.get().map_or(&Access::Absent, |(access, _)| access)
     }
 
     pub(crate) fn cookies(&self) -> Option<&RefreshCookies> {
@@ -119,12 +122,24 @@ impl Handle {
                     CookieOutcome::Exchanged(exchanged) => self.exchanged(&exchanged),
                     CookieOutcome::Over => self.clear(),
                 };
-                shared
+                let identity = shared
                     .engine
                     .identify(self.access(), cookies, shared.on_outage, &mut write)
-                    .await
+                    .await;
+                self.drop_refused_cookie(&identity);
+                identity
             })
             .await
+    }
+
+    /// An access cookie that is refused for good would be sent again and again, and no script can remove it.
+    fn drop_refused_cookie(&self, identity: &Identity) {
+        if let (Some((_, true)), Identity::Refused(denial)) = (self.0.access.get(), identity)
+            && matches!(denial.code(), Code::InvalidToken | Code::TokenRevoked)
+        {
+            self.0.pending.lock().access = Some(AccessWrite::Clear);
+            self.0.dirty.store(true, Ordering::Release);
+        }
     }
 
     /// The verified token, if memory already knows it; `None` if it takes [`claims`](Self::claims) to tell.
@@ -179,14 +194,20 @@ impl Handle {
         let settings = &self.0.engine.settings;
         let pending = self.0.pending.lock();
         let mut headers = Vec::with_capacity(4);
-        let mut access = pending.access.as_ref();
+        // A session that was ended while this answer was made hands out nothing: its cookies could only overwrite newer ones.
+        let ended = pending
+            .session
+            .is_some_and(|(session, subject)| !self.0.engine.revocations.knows_live(session, &subject));
         match &pending.refresh {
             None => {}
             Some(RefreshWrite::Clear) => headers.push(("set-cookie", cookies::clear(&settings.cookie))),
-            // The session was ended while this answer was made: a cookie of it could only overwrite a newer one.
-            Some(RefreshWrite::Set(session, _)) if self.0.engine.revocations.has_ended(*session) => access = None,
-            Some(RefreshWrite::Set(_, cookie)) => headers.push(("set-cookie", cookie.clone())),
+            Some(RefreshWrite::Set(_)) if ended => {}
+            Some(RefreshWrite::Set(cookie)) => headers.push(("set-cookie", cookie.clone())),
         }
+        let access = pending
+            .access
+            .as_ref()
+            .filter(|access| !ended || matches!(access, AccessWrite::Clear));
         match (access, &settings.transport) {
             (None, _) | (Some(AccessWrite::Clear), AccessTransport::Header) => {}
             (Some(AccessWrite::Clear), AccessTransport::Cookie(config)) => {
@@ -217,27 +238,20 @@ impl Handle {
     }
 
     pub(crate) fn hand_out(&self, exchanged: &Exchanged) {
-        let issued = &exchanged.issued;
-        self.write(
-            issued.verified.registered.session_id(),
-            exchanged.refresh.as_ref(),
-            &issued.token,
-            issued.expires_in,
-        );
+        self.write(&exchanged.issued, exchanged.refresh.as_ref());
     }
 
-    pub(crate) fn write(&self, session: SessionId, refresh: Option<&RefreshCookie>, token: &str, expires_in: u64) {
+    pub(crate) fn write(&self, issued: &Issued, refresh: Option<&RefreshCookie>) {
         let config = &self.0.engine.settings.cookie;
         let mut pending = self.0.pending.lock();
+        pending.session = Some((issued.verified.registered.session_id(), issued.verified.subject_key));
         if let Some(refresh) = refresh {
-            pending.refresh = Some(RefreshWrite::Set(
-                session,
-                cookies::set(config, refresh.token.expose_secret(), refresh.max_age),
-            ));
+            let cookie = cookies::set(config, refresh.token.expose_secret(), refresh.max_age);
+            pending.refresh = Some(RefreshWrite::Set(cookie));
         }
         pending.access = Some(AccessWrite::Set {
-            token: token.to_owned(),
-            expires_in,
+            token: issued.token.clone(),
+            expires_in: issued.expires_in,
         });
         self.0.dirty.store(true, Ordering::Release);
     }

@@ -17,6 +17,12 @@ pub(crate) const GRACE: Duration = Duration::from_secs(30);
 /// Longer than any answer a healthy store gives, shorter than a person waits.
 pub(crate) const STORE_DEADLINE: Duration = Duration::from_secs(2);
 
+/// A request that waits longer for a store has lost its client.
+pub(crate) const MAX_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A feed older than this is no feed.
+pub(crate) const MAX_MAX_STALENESS: Duration = Duration::from_secs(3600);
+
 /// How long the application's own account look-up may take before the client is told to come again.
 pub(crate) const ACCOUNTS_DEADLINE: Duration = Duration::from_secs(10);
 

@@ -128,8 +128,17 @@ impl Settings {
                 problem: "a session cannot be idle for longer than it lives",
             });
         }
-        if self.store_deadline.is_zero() {
-            return invalid("store_deadline", "must be longer than zero");
+        if self.store_deadline.is_zero() || self.store_deadline > defaults::MAX_DEADLINE {
+            return invalid("store_deadline", "must be longer than zero and at most one minute");
+        }
+        if self.max_staleness > defaults::MAX_MAX_STALENESS {
+            return invalid("max_staleness", "must be at most one hour");
+        }
+        if self.csrf.required_header.is_some_and(|name| !is_header_name(name)) {
+            return invalid(
+                "required_header",
+                "must be a header name in lower case, such as `x-csrf`",
+            );
         }
         if self.max_staleness < Duration::from_millis(500) {
             return invalid(
@@ -153,4 +162,11 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+fn is_header_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b))
 }

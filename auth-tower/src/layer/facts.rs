@@ -1,5 +1,6 @@
 //! The facts of an `http` 1.x request.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use http::{HeaderMap, Method, Uri, header};
@@ -7,7 +8,7 @@ use http::{HeaderMap, Method, Uri, header};
 use crate::request::RequestFacts;
 
 /// The facts of a request of the `http` crate's 1.x generation (hyper 1, axum, tonic).
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct HttpFacts<'a> {
     method: &'a Method,
     uri: &'a Uri,
@@ -24,6 +25,16 @@ impl<'a> HttpFacts<'a> {
             headers,
             client_ip,
         }
+    }
+}
+
+impl fmt::Debug for HttpFacts<'_> {
+    /// Without headers and query, which may hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpFacts")
+            .field("method", self.method)
+            .field("path", &self.uri.path())
+            .finish_non_exhaustive()
     }
 }
 

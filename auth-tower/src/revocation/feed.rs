@@ -19,10 +19,12 @@ pub(crate) async fn follow(
 ) {
     let wait = defaults::FEED_WAIT.min(max_staleness / 4);
     let mut cursor = Cursor::start();
+    // The first reads do not wait for news: until the log's end was reached once, every token is looked up.
+    let mut patience = Duration::ZERO;
     let mut pause = Duration::from_millis(50);
     loop {
         let asked_at = clock.now();
-        let answer = tokio::time::timeout(wait + deadline, store.ended_since(cursor.clone(), wait)).await;
+        let answer = tokio::time::timeout(wait + deadline, store.ended_since(cursor.clone(), patience)).await;
         match answer.unwrap_or(Err(StoreError::Timeout)) {
             Ok(endings) => {
                 revocations.apply(&endings.entries);
@@ -31,6 +33,7 @@ pub(crate) async fn follow(
                     // An empty answer was waited for, and speaks of its end, not of its beginning; taking the beginning
                     // errs on the stale side by at most the wait.
                     revocations.refreshed(asked_at);
+                    patience = wait;
                 }
                 pause = Duration::from_millis(50);
             }

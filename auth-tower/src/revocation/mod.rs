@@ -34,22 +34,31 @@ pub(crate) enum Known {
 #[derive(Debug)]
 pub(crate) struct Revocations {
     ended: Cache<SessionId, ()>,
-    /// The newest "all sessions of this subject" ending. The newest is enough: a session that it kept was live then.
+    /// The last "all sessions of this subject" ending that was taken in.
     cuts: Cache<SubjectKey, Cut>,
-    /// Sessions that the store vouched for after their subject's newest cut, with the time it did.
-    vouched: Cache<SessionId, Timestamp>,
+    /// Sessions that the store vouched for, with the number up to which cuts were already known when it was asked. Numbers and
+    /// not times: a store's time is read before its commit, and clocks step.
+    vouched: Cache<SessionId, u64>,
     /// Sessions that the store vouched for while the feed was stale; entries lapse with the allowed staleness.
     looked_up: Cache<SessionId, ()>,
     epoch: AtomicU64,
+    next_cut: AtomicU64,
     fresh_until: AtomicI64,
     max_staleness: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Cut {
+    number: u64,
     at: Timestamp,
     keep: Option<SessionId>,
 }
+
+const FIRST_CUT: u64 = 1;
+
+/// How far this process had followed the endings before the store was asked; what the store then says is good as of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Knowledge(u64);
 
 impl Revocations {
     /// Remembers endings for `memory`, which must be longer than any access token lives. There is no bound by number: an
@@ -64,6 +73,7 @@ impl Revocations {
                 .max_capacity(100_000)
                 .build(),
             epoch: AtomicU64::new(1),
+            next_cut: AtomicU64::new(FIRST_CUT),
             fresh_until: AtomicI64::new(i64::MIN),
             max_staleness,
         }
@@ -103,7 +113,7 @@ impl Revocations {
         match self.cuts.get(subject) {
             None => Known::Live,
             Some(cut) if cut.keep == Some(session) => Known::Live,
-            Some(cut) if self.vouched.get(&session).is_some_and(|at| at > cut.at) => Known::Live,
+            Some(cut) if self.vouched.get(&session).is_some_and(|known| known > cut.number) => Known::Live,
             Some(_) => Known::Unclear,
         }
     }
@@ -132,37 +142,54 @@ impl Revocations {
         if endings.is_empty() {
             return;
         }
+        // Read before they are in, and after they were committed.
+        let number = self.next_cut.load(Ordering::Acquire);
         for ending in endings {
             match ending.what {
                 Ended::Session(session) => self.ended.insert(session, ()),
                 Ended::AllOf { subject, keep } => {
-                    let cut = Cut { at: ending.at, keep };
-                    self.cuts.entry(subject).and_upsert_with(|old| match old {
-                        Some(old) if old.value().at > cut.at => *old.value(),
-                        _ => cut,
-                    });
+                    let at = ending.at;
+                    self.cuts
+                        .entry(subject)
+                        .and_upsert_with(|old| match old.map(|old| *old.value()) {
+                            None => Cut { number, at, keep },
+                            // The same one again, from the feed after it was made here.
+                            Some(old) if (old.at, old.keep) == (at, keep) => old,
+                            // Two may arrive in either order, so only a session that both keep is known to go on.
+                            Some(old) => Cut {
+                                number,
+                                at,
+                                keep: keep.filter(|_| old.keep == keep),
+                            },
+                        });
                 }
             }
         }
+        // After they are in: whoever reads a higher number asks a store that has committed them.
+        self.next_cut.fetch_add(1, Ordering::Release);
         self.epoch.fetch_add(1, Ordering::Release);
     }
 
-    /// This process ended a session.
-    pub(crate) fn end(&self, session: SessionId, at: Timestamp) {
-        self.apply(&[Ending {
-            what: Ended::Session(session),
-            at,
-        }]);
+    /// A session is known to be over, by the store's word or this process's deed.
+    pub(crate) fn end(&self, session: SessionId) {
+        self.ended.insert(session, ());
+        self.epoch.fetch_add(1, Ordering::Release);
     }
 
-    /// The store said at `at`, by its own clock, that this session is live.
-    pub(crate) fn vouch(&self, session: SessionId, subject: &SubjectKey, at: Timestamp) {
-        if self.cuts.contains_key(subject) {
-            self.vouched.entry(session).and_upsert_with(|old| match old {
-                Some(old) => (*old.value()).max(at),
-                None => at,
-            });
+    /// To be taken before the store is asked about a session.
+    pub(crate) fn knowledge(&self) -> Knowledge {
+        Knowledge(self.next_cut.load(Ordering::Acquire))
+    }
+
+    /// The store, asked after `known` was taken, said that this session is live: no ending known by then was its.
+    pub(crate) fn vouch(&self, session: SessionId, known: Knowledge) {
+        if known == Knowledge(FIRST_CUT) {
+            return;
         }
+        self.vouched.entry(session).and_upsert_with(|old| match old {
+            Some(old) => (*old.value()).max(known.0),
+            None => known.0,
+        });
     }
 
     /// The store said just now that this session is live; good for the allowed staleness.

@@ -1,5 +1,6 @@
 //! The auth endpoints as plain request → response functions, the same for every framework.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -76,7 +77,6 @@ impl Route {
 }
 
 /// The body of a request to a ready route.
-#[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "shells build it")]
 pub enum RequestBody {
     /// All of it, at most [`Endpoint::body_limit`] bytes.
@@ -87,8 +87,19 @@ pub enum RequestBody {
     Broken,
 }
 
+impl fmt::Debug for RequestBody {
+    /// Without what may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete(body) => write!(f, "Complete({} bytes)", body.len()),
+            Self::TooLarge => f.write_str("TooLarge"),
+            Self::Broken => f.write_str("Broken"),
+        }
+    }
+}
+
 /// An answer in full.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Reply {
     /// The status.
@@ -99,6 +110,16 @@ pub struct Reply {
     pub body: String,
     /// Why the request was refused, if it was.
     pub denial: Option<Denial>,
+}
+
+impl fmt::Debug for Reply {
+    /// Without what may be a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("denial", &self.denial)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Reply {

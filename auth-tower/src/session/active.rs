@@ -10,7 +10,7 @@ use crate::accounts::Login;
 use crate::clock::Timestamp;
 use crate::config::defaults;
 use crate::csrf::CookieAuthority;
-use crate::engine::{Access, ExchangeError, clears_cookie, over_code};
+use crate::engine::{Access, ExchangeError, RefreshCookies, clears_cookie, over_code};
 use crate::event::Event;
 use crate::exchange::RefreshCookie;
 use crate::handle::Handle;
@@ -137,13 +137,36 @@ impl Session {
             return Err(engine.denial(Code::InvalidCredentials));
         };
         let secret = SessionSecret::generate(&subject.key());
+        let session = secret.session_id();
+        let lifetime = engine.settings.lifetime;
         let new = NewSession {
-            id: secret.session_id(),
+            id: session,
             subject: subject.clone(),
             client_id: engine.settings.client_id.as_str().into(),
-            lifetime: engine.settings.lifetime,
+            lifetime,
             client,
         };
+        // Before the session is kept: claims that make no token leave no session behind.
+        let draft = SessionRecord::begin(
+            session,
+            subject.clone(),
+            new.client_id.clone(),
+            lifetime,
+            Client::default(),
+            engine.now(),
+        );
+        let generation = draft.rotation.current;
+        let issued = engine
+            .issue(&draft, &subject, generation, &grant, lifetime.absolute)
+            .map_err(|error| match error {
+                ExchangeError::Unavailable(denial) => denial,
+                ExchangeError::Over(_) => engine.denial(Code::Internal),
+            })?;
+        let token = engine
+            .keys
+            .mint_refresh(&secret, generation)
+            .map_err(|_| engine.denial(Code::Internal))?;
+        let known = engine.revocations.knowledge();
         let record = engine
             .stored(engine.store.create(new))
             .await
@@ -153,25 +176,9 @@ impl Session {
                     .with_retry_after(Duration::from_secs(60)),
                 _ => engine.unavailable(),
             })?;
-        let session = record.id;
-        let generation = record.rotation.current;
-        let issued = engine
-            .issue(&record, &subject, generation, &grant)
-            .map_err(|error| match error {
-                ExchangeError::Unavailable(denial) => denial,
-                ExchangeError::Over(_) => engine.denial(Code::Internal),
-            })?;
-        engine.revocations.vouch(session, &subject.key(), record.created_at);
-        let token = engine
-            .keys
-            .mint_refresh(&secret, generation)
-            .map_err(|_| engine.denial(Code::Internal))?;
-        let refresh = RefreshCookie {
-            token,
-            max_age: record.expires_at().since(record.created_at),
-        };
-        self.handle
-            .write(session, Some(&refresh), &issued.token, issued.expires_in);
+        engine.revocations.vouch(session, known);
+        let max_age = record.expires_at().since(record.created_at);
+        self.handle.write(&issued, Some(&RefreshCookie { token, max_age }));
         engine.raise(&Event::SignedIn { subject, session });
         self.end_previous(session).await;
         Ok(SignedIn {
@@ -274,8 +281,9 @@ impl Session {
     /// # Errors
     /// As for a route that needs a user; 503.
     pub async fn end_all(&self) -> Result<u64, Denial> {
+        let user = self.handle.user().await?;
         let ended = self.end_all_but(None).await?;
-        self.handle.clear();
+        self.clear_cookie_of(user.registered.session_id());
         Ok(ended)
     }
 
@@ -332,9 +340,24 @@ impl Session {
             return Err(engine.denial(Code::NotFound));
         }
         if session == user.registered.session_id() {
-            self.handle.clear();
+            self.clear_cookie_of(session);
         }
         Ok(())
+    }
+
+    /// Clears the cookies after their session was ended, unless they may be somebody else's: a bearer token can come with
+    /// another session's cookie, and from another site's page.
+    fn clear_cookie_of(&self, session: SessionId) {
+        let own = |cookies: &RefreshCookies| {
+            cookies.authority == CookieAuthority::Full
+                && cookies
+                    .authentic
+                    .iter()
+                    .all(|presented| presented.session_id == session)
+        };
+        if self.handle.cookies().is_some_and(own) {
+            self.handle.clear();
+        }
     }
 
     pub(crate) fn forbid_cross_site(&self) -> Result<(), Denial> {
