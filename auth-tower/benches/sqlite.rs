@@ -4,9 +4,10 @@
 //! the time of one call with that many under way.
 #![expect(
     clippy::unwrap_used,
-    missing_docs,
+    clippy::indexing_slicing,
     reason = "a benchmark stops at the first surprise"
 )]
+#![allow(missing_docs, reason = "criterion's macro makes an undocumented function")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

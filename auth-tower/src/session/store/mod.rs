@@ -27,9 +27,11 @@ use crate::id::{SessionId, Subject, SubjectKey};
 use crate::session::record::{Client, EndReason, Lifetime, SessionRecord};
 
 /// The most rows that one [`SessionStore::purge`] removes.
+#[cfg(feature = "memory")]
 pub(crate) const PURGE_BATCH: usize = 1_000;
 
 /// The most entries that one [`SessionStore::ended_since`] returns.
+#[cfg(any(feature = "memory", feature = "sqlite"))]
 pub(crate) const FEED_PAGE: usize = 1_000;
 
 /// A place where sessions live.
