@@ -7,6 +7,7 @@
     clippy::indexing_slicing,
     reason = "a benchmark stops at the first surprise"
 )]
+#![allow(missing_docs, reason = "criterion's macro makes an undocumented function")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
