@@ -274,8 +274,11 @@ impl Session {
     /// # Errors
     /// As for a route that needs a user; 503.
     pub async fn end_all(&self) -> Result<u64, Denial> {
+        let user = self.handle.user().await?;
         let ended = self.end_all_but(None).await?;
-        self.handle.clear();
+        // All of a subject's sessions, and hardly any other's, share their routing bytes.
+        let routing = user.registered.subject().key().routing();
+        self.clear_unless_others(|session| session.routing() == routing);
         Ok(ended)
     }
 
@@ -332,9 +335,18 @@ impl Session {
             return Err(engine.denial(Code::NotFound));
         }
         if session == user.registered.session_id() {
-            self.handle.clear();
+            self.clear_unless_others(|other| other == session);
         }
         Ok(())
+    }
+
+    /// Clears the cookies, unless one was sent whose session is not among those that `ended`: the access token may be of
+    /// another session than the cookie, which then goes on.
+    fn clear_unless_others(&self, ended: impl Fn(SessionId) -> bool) {
+        let cookies = self.handle.cookies().map_or(&[][..], |cookies| &cookies.authentic);
+        if cookies.iter().all(|presented| ended(presented.session_id)) {
+            self.handle.clear();
+        }
     }
 
     pub(crate) fn forbid_cross_site(&self) -> Result<(), Denial> {
