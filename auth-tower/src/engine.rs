@@ -62,6 +62,8 @@ pub(crate) enum Access {
     Expired(SessionId),
     UnknownKey,
     Invalid,
+    /// An authentic one, in a cookie that another site's page made the browser send with an unsafe method.
+    CrossSite,
 }
 
 /// What a request's refresh cookies came to.
@@ -164,15 +166,22 @@ impl Engine {
         match from_header {
             Bearer::Malformed => Access::Malformed,
             Bearer::Token(access) => access,
-            Bearer::Absent if self.settings.csrf.judge(facts) != CookieAuthority::Full => Access::Absent,
             Bearer::Absent => {
+                let authority = self.settings.csrf.judge(facts);
                 let mut found = Access::Absent;
+                if authority == CookieAuthority::Absent {
+                    return found;
+                }
                 cookies::values(facts, &config.name, &mut |value| {
                     if !matches!(found, Access::Valid(_)) {
                         found = verify(value);
                     }
                 });
-                found
+                match (authority, &found) {
+                    (CookieAuthority::Full, _) => found,
+                    (_, Access::Valid(_) | Access::Expired(_)) => Access::CrossSite,
+                    _ => Access::Absent,
+                }
             }
         }
     }
@@ -267,6 +276,7 @@ impl Engine {
         let wanted = match access {
             Access::Malformed => return Identity::Refused(self.denial(Code::InvalidRequest).presented(true)),
             Access::Invalid => return Identity::Refused(self.denial(Code::InvalidToken).presented(true)),
+            Access::CrossSite => return Identity::Refused(self.denial(Code::CrossSiteRequest)),
             Access::Valid(token) => {
                 return match self.recall(token) {
                     Some(identity) => identity,

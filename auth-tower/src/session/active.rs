@@ -245,7 +245,7 @@ impl Session {
         let by_token = match self.handle.access() {
             Access::Valid(token) => Some(token.registered.session_id()),
             Access::Expired(session) => Some(*session),
-            Access::Absent | Access::Malformed | Access::UnknownKey | Access::Invalid => None,
+            Access::Absent | Access::Malformed | Access::UnknownKey | Access::Invalid | Access::CrossSite => None,
         };
         let authority = self
             .handle
