@@ -8,6 +8,7 @@
     reason = "helpers of tests, where failing loudly is the point"
 )]
 
+mod events;
 mod gone_client;
 mod outages;
 mod revocation;
@@ -15,3 +16,5 @@ mod rotation;
 mod silent_exchange;
 mod store_calls;
 mod support;
+mod transport;
+mod wiring;
