@@ -62,6 +62,8 @@ pub(crate) enum Access {
     Expired(SessionId),
     UnknownKey,
     Invalid,
+    /// An authentic one, in a cookie that another site's page made the browser send with an unsafe method.
+    CrossSite,
 }
 
 impl Access {
@@ -72,7 +74,7 @@ impl Access {
             Self::Invalid | Self::Malformed => 1,
             Self::UnknownKey => 2,
             Self::Expired(_) => 3,
-            Self::Valid(_) => 4,
+            Self::Valid(_) | Self::CrossSite => 4,
         }
     }
 }
@@ -172,9 +174,7 @@ impl Engine {
             Bearer::Absent => {}
         }
         let mut found = Access::Absent;
-        if let AccessTransport::Cookie(config) = &self.settings.transport
-            && self.settings.csrf.may_speak(facts)
-        {
+        if let AccessTransport::Cookie(config) = &self.settings.transport {
             cookies::values(facts, &config.name, &mut |value| {
                 let access = match verify(value) {
                     Access::Malformed => Access::Invalid,
@@ -184,6 +184,13 @@ impl Engine {
                     found = access;
                 }
             });
+            if !matches!(found, Access::Absent) && !self.settings.csrf.may_speak(facts) {
+                let refused = self.settings.csrf.judge(facts) == CookieAuthority::Refused;
+                found = match found {
+                    Access::Valid(_) | Access::Expired(_) if refused => Access::CrossSite,
+                    _ => Access::Absent,
+                };
+            }
         }
         (found, true)
     }
@@ -283,6 +290,7 @@ impl Engine {
         let wanted = match access {
             Access::Malformed => return Identity::Refused(self.denial(Code::InvalidRequest).presented(true)),
             Access::Invalid => return Identity::Refused(self.denial(Code::InvalidToken).presented(true)),
+            Access::CrossSite => return Identity::Refused(self.denial(Code::CrossSiteRequest)),
             Access::Valid(token) => {
                 return match self.recall(token) {
                     Some(identity) => identity,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -157,7 +158,14 @@ impl Engine {
         let task = tokio::spawn({
             let settled = settled.clone();
             async move {
-                let (outcome, keep) = engine.exchange_now(&presented).await;
+                // Whatever happens, the flight is settled: an unsettled one would answer for as long as it is kept.
+                let (outcome, keep) = AssertUnwindSafe(engine.exchange_now(&presented))
+                    .catch_unwind()
+                    .await
+                    .unwrap_or_else(|_| {
+                        tracing::error!(target: "auth", "an exchange panicked, probably in the application's accounts");
+                        (Err(ExchangeError::Unavailable(engine.unavailable())), Duration::ZERO)
+                    });
                 let from = engine.now();
                 let (mut hands_out, mut session) = (None, None);
                 if let Ok(exchanged) = &outcome {

@@ -67,7 +67,7 @@ impl Handle {
         }))
     }
 
-    /// Reads what matters off the request, once. If memory can already tell who is asking, [`known`](Self::known) has the
+    /// Reads what matters off the request, once. If memory can already tell who is asking, [`claims_now`](Self::claims_now) has the
     /// answer afterwards.
     pub fn observe(&self, facts: &(impl RequestFacts + ?Sized)) {
         let shared = &self.0;

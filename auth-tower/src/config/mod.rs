@@ -149,6 +149,15 @@ impl Settings {
         if self.token_cache_bytes > 64 * 1024 * 1024 * 1024 {
             return invalid("token_cache_bytes", "must be at most 64 GiB");
         }
+        let header = |name: &str| {
+            !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase() || b"!#$%&'*+-.^_`|~".contains(&b))
+        };
+        if !self.csrf.required_header.is_none_or(header) {
+            return invalid("required_header", "must be a header's name in lower case");
+        }
         self.cookie.check()?;
         if let AccessTransport::Cookie(access) = &self.transport {
             access.check()?;

@@ -252,7 +252,7 @@ impl Session {
         let by_token = match self.handle.access() {
             Access::Valid(token) => Some(token.registered.session_id()),
             Access::Expired(session) => Some(*session),
-            Access::Absent | Access::Malformed | Access::UnknownKey | Access::Invalid => None,
+            Access::Absent | Access::Malformed | Access::UnknownKey | Access::Invalid | Access::CrossSite => None,
         };
         let authority = self
             .handle
@@ -283,7 +283,9 @@ impl Session {
     pub async fn end_all(&self) -> Result<u64, Denial> {
         let user = self.handle.user().await?;
         let ended = self.end_all_but(None).await?;
-        self.clear_cookie_of(user.registered.session_id());
+        // All of a subject's sessions, and hardly any other's, share their routing bytes.
+        let routing = user.registered.subject().key().routing();
+        self.clear_unless_others(|session| session.routing() == routing);
         Ok(ended)
     }
 
@@ -340,20 +342,17 @@ impl Session {
             return Err(engine.denial(Code::NotFound));
         }
         if session == user.registered.session_id() {
-            self.clear_cookie_of(session);
+            self.clear_unless_others(|other| other == session);
         }
         Ok(())
     }
 
-    /// Clears the cookies after their session was ended, unless they may be somebody else's: a bearer token can come with
-    /// another session's cookie, and from another site's page.
-    fn clear_cookie_of(&self, session: SessionId) {
+    /// Clears the cookies, unless they may be another session's than those that `ended`: an access token can come with
+    /// somebody else's cookie, and from another site's page.
+    fn clear_unless_others(&self, ended: impl Fn(SessionId) -> bool) {
         let own = |cookies: &RefreshCookies| {
             cookies.authority == CookieAuthority::Full
-                && cookies
-                    .authentic
-                    .iter()
-                    .all(|presented| presented.session_id == session)
+                && cookies.authentic.iter().all(|presented| ended(presented.session_id))
         };
         if self.handle.cookies().is_some_and(own) {
             self.handle.clear();
