@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::accounts::RawGrant;
@@ -101,13 +102,26 @@ pub(crate) struct Flights {
     seen: Cache<SessionId, u32>,
 }
 
+/// The newest first: under the default policy a full cache may turn a new entry away.
+fn lru<K, V>(sweep: Duration) -> Cache<K, V>
+where
+    K: Eq + std::hash::Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder()
+        .max_capacity(100_000)
+        .time_to_live(sweep)
+        .eviction_policy(EvictionPolicy::lru())
+        .build()
+}
+
 impl Flights {
     pub(crate) fn new() -> Self {
         // The time to live only sweeps up; `stale` decides what is still good.
         let sweep = Duration::from_secs(60);
         Self {
-            under_way: Cache::builder().max_capacity(100_000).time_to_live(sweep).build(),
-            seen: Cache::builder().max_capacity(100_000).time_to_live(sweep).build(),
+            under_way: lru(sweep),
+            seen: lru(sweep),
         }
     }
 
@@ -313,7 +327,9 @@ impl Engine {
                     return Ok((before, decision, now));
                 }
                 Decision::Rotate { confirmed, current } => (confirmed, current, policy.grace, None),
-                Decision::Recover { confirmed, current } => (confirmed, current, policy.grace, Some(false)),
+                Decision::Recover { confirmed, current } => {
+                    (confirmed, current, policy.grace, Some(before.rotation.seen))
+                }
                 Decision::Heal { confirmed, current } => {
                     (confirmed, current, Duration::ZERO, Some(before.rotation.seen))
                 }

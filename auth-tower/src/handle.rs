@@ -38,8 +38,9 @@ struct Shared {
 
 #[derive(Default)]
 struct Pending {
-    /// Whose tokens are handed out.
-    session: Option<(SessionId, SubjectKey)>,
+    /// The session whose exchange is handed out. Not that of a sign-in: it is new, and an ending of earlier sessions that
+    /// becomes known just now is not its.
+    exchanged: Option<(SessionId, SubjectKey)>,
     refresh: Option<RefreshWrite>,
     access: Option<AccessWrite>,
 }
@@ -196,7 +197,7 @@ impl Handle {
         let mut headers = Vec::with_capacity(4);
         // A session that was ended while this answer was made hands out nothing: its cookies could only overwrite newer ones.
         let ended = pending
-            .session
+            .exchanged
             .is_some_and(|(session, subject)| !self.0.engine.revocations.knows_live(session, &subject));
         match &pending.refresh {
             None => {}
@@ -238,13 +239,15 @@ impl Handle {
     }
 
     pub(crate) fn hand_out(&self, exchanged: &Exchanged) {
+        let token = &exchanged.issued.verified;
         self.write(&exchanged.issued, exchanged.refresh.as_ref());
+        self.0.pending.lock().exchanged = Some((token.registered.session_id(), token.subject_key));
     }
 
     pub(crate) fn write(&self, issued: &Issued, refresh: Option<&RefreshCookie>) {
         let config = &self.0.engine.settings.cookie;
         let mut pending = self.0.pending.lock();
-        pending.session = Some((issued.verified.registered.session_id(), issued.verified.subject_key));
+        pending.exchanged = None;
         if let Some(refresh) = refresh {
             let cookie = cookies::set(config, refresh.token.expose_secret(), refresh.max_age);
             pending.refresh = Some(RefreshWrite::Set(cookie));

@@ -10,6 +10,7 @@ pub(crate) mod marks;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::clock::Timestamp;
@@ -67,7 +68,12 @@ impl Revocations {
         Self {
             ended: Cache::builder().time_to_live(memory).build(),
             cuts: Cache::builder().time_to_live(memory).build(),
-            vouched: Cache::builder().time_to_live(memory).max_capacity(100_000).build(),
+            // The newest first: under the default policy a full cache may turn a new entry away.
+            vouched: Cache::builder()
+                .time_to_live(memory)
+                .max_capacity(100_000)
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
             looked_up: Cache::builder()
                 .time_to_live(max_staleness)
                 .max_capacity(100_000)
