@@ -10,20 +10,34 @@
 //! | confirmed, current unseen | within a third of it | [`Resend`](Decision::Resend) |
 //! | confirmed otherwise | within it | [`Tolerate`](Decision::Tolerate) |
 //! | confirmed, current unseen | past it | [`Recover`](Decision::Recover), or [`Stolen`](Decision::Stolen) if strict |
-//! | confirmed, current seen | past it | [`Stolen`](Decision::Stolen); after a healing as if unseen |
-//! | the one before a healed one | within a third of the grace | [`Tolerate`](Decision::Tolerate) |
+//! | confirmed, current seen | past it | [`Stolen`](Decision::Stolen) |
 //! | any other earlier one | any | [`Stolen`](Decision::Stolen) |
 //! | a later one | any | [`Heal`](Decision::Heal) |
+//!
+//! Two rows are more patient after a healing, until the next rotation:
+//!
+//! | presented | age of the healing | decision |
+//! | --- | --- | --- |
+//! | confirmed, current seen | past the grace | [`Recover`](Decision::Recover), or [`Stolen`](Decision::Stolen) if strict |
+//! | one of the two before that | within a third of it | [`Tolerate`](Decision::Tolerate) |
 //!
 //! The three zones of the grace are one bound: a request or a response may be under way for a third of it. A successor is
 //! handed out in the first third, has arrived by the end of the second, and the last request that still carries its
 //! predecessor has arrived by the end of the third. Only then may the next rotation, or a fork, happen.
 //!
-//! A healing comes without that floor: requests with the predecessor of the presented generation, and answers with the
-//! presented one, may be under way. So a healed session remembers that it is one (`confirmed` is then `current` itself, which
-//! no rotation brings about; the presented generation is the one before) and is more patient until its next rotation: what
-//! came earlier is answered for a third of the grace, and the presented generation may come again although its successor was
-//! seen. A theft then shows one presentation later, when the orphaned successor comes.
+//! A store that lost a write has lost that bound with it. The presented generation may have been handed out a moment ago, so
+//! that requests with its predecessor, and more answers with itself, are still under way. The requests are tolerated for a
+//! third of the grace; as a lost response may have left an orphan in between, the predecessor is one or two before. The
+//! answers put the presented generation back in the place of its successor, even of one that was seen; so an honest client
+//! may hold it once the grace is over, and recovers. If that was a thief instead, the session ends one presentation later
+//! than it would have: when the successor comes, which is then an orphan.
+//!
+//! For this a healed session must be known as one: its `confirmed` is `current` itself, which no rotation brings about, and
+//! the generation that led to `current` is the one before it.
+//!
+//! Beyond what one counter can bridge is a store that falls back a second time and loses a healing that is not yet older than
+//! two thirds of the grace, or that loses the second of two recoveries in a row: a client may then be signed out, though
+//! never does a second line of succession begin.
 //!
 //! ```
 //! use std::time::Duration;
@@ -54,8 +68,8 @@ use crate::clock::Timestamp;
 pub struct Rotation {
     /// The newest generation.
     pub current: u32,
-    /// The generation whose presentation led to `current`; `None` until the first rotation, and `current` itself after a
-    /// healing.
+    /// The generation whose presentation led to `current`; `None` until the first rotation. After a healing it is `current`
+    /// itself, as a mark of that, and the generation that led there is the one before.
     pub confirmed: Option<u32>,
     /// When `current` came to be; `None` until the first rotation, which counts as longer ago than any grace.
     pub rotated_at: Option<Timestamp>,
@@ -84,6 +98,20 @@ impl Rotation {
         };
     }
 
+    /// Whether `current` came of a healing.
+    fn is_healed(&self) -> bool {
+        self.confirmed == Some(self.current)
+    }
+
+    /// The generation whose presentation led to `current`, after a healing too.
+    fn predecessor(&self) -> Option<u32> {
+        if self.is_healed() {
+            self.current.checked_sub(1)
+        } else {
+            self.confirmed
+        }
+    }
+
     /// Whether the last rotation is at most `bound` away from `now`.
     ///
     /// The distance is taken both ways, so that a clock that was set back does not hold a session in its grace for
@@ -104,11 +132,12 @@ pub struct Policy {
     /// For how long after a rotation its predecessor is tolerated. A third of it is the longest that a request or a
     /// response may be under way without harm.
     pub grace: Duration,
-    /// What a predecessor means when its successor was never seen and the grace is over.
+    /// What a predecessor means when the grace is over and its successor may have been lost.
     pub reuse: Reuse,
 }
 
-/// What a predecessor means when its successor was never seen and the grace is over.
+/// What a predecessor means when the grace is over and its successor may have been lost: it was never seen, or came of a
+/// healing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_enums, reason = "the rule has these two sides")]
 pub enum Reuse {
@@ -125,7 +154,7 @@ pub enum Reuse {
 pub enum Decision {
     /// The normal case: a new generation, a new pair.
     Rotate {
-        /// The generation that becomes `confirmed`.
+        /// The generation that becomes `confirmed`: the presented one.
         confirmed: u32,
         /// The generation that becomes `current`.
         current: u32,
@@ -137,16 +166,16 @@ pub enum Decision {
     /// A request that was already under way: answered, but no refresh token leaves, and the access token carries the
     /// presented generation, so that it proves nothing about the current one.
     Tolerate,
-    /// A lost response: a new generation beside the one that nobody saw, and a new pair.
+    /// A lost response: a new generation beside the one that did not arrive, and a new pair.
     Recover {
-        /// The generation that stays `confirmed`.
+        /// The generation that becomes, or stays, `confirmed`: the presented one.
         confirmed: u32,
         /// The generation that becomes `current`.
         current: u32,
     },
     /// The store lost an acknowledged write: healed forward with a new pair, and worth an event.
     Heal {
-        /// What `confirmed` becomes: `current` itself, which no rotation brings about, so that the record is known to be healed.
+        /// What `confirmed` becomes: the new `current` itself, the mark of a healed record.
         confirmed: u32,
         /// The generation that becomes `current`: the one after the presented.
         current: u32,
@@ -162,11 +191,6 @@ pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Polic
     let in_grace = session.settled_for_at_most(policy.grace, now);
     // The counter's end cannot be reached honestly: at one rotation a second it is 136 years away.
     let successor = |of: u32| of.checked_add(1);
-    let healed = session.confirmed == Some(session.current);
-    let confirmed = match healed {
-        true => successor(presented) == Some(session.current),
-        false => session.confirmed == Some(presented),
-    };
 
     if presented > session.current {
         return match successor(presented) {
@@ -188,11 +212,11 @@ pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Polic
         };
     }
     let in_first_third = session.settled_for_at_most(policy.grace / 3, now);
-    if !confirmed {
-        // Requests with the predecessor of the presented generation may still be under way: they were sent before the
-        // presented one arrived, so not for longer than a third.
-        let predecessor = healed && successor(presented).and_then(successor) == Some(session.current);
-        return if predecessor && in_first_third {
+    if session.predecessor() != Some(presented) {
+        // Requests with the predecessor of the one that healed were sent before that arrived, so they are under way for a
+        // third at most. It is two before the current one, or three if a lost response left an orphan in between.
+        let near = session.current.abs_diff(presented) <= 3;
+        return if session.is_healed() && near && in_first_third {
             Decision::Tolerate
         } else {
             Decision::Stolen
@@ -205,9 +229,8 @@ pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Polic
             Decision::Tolerate
         };
     }
-    // A healing had no floor: an answer with the presented generation may have arrived after the one with its successor,
-    // so an honest client may hold it although the successor was seen. The successor is then the orphan.
-    let lost = !session.seen || healed;
+    // After a healing, a late answer may have put the presented generation over its successor.
+    let lost = !session.seen || session.is_healed();
     match (lost, policy.reuse, successor(session.current)) {
         (true, Reuse::Recover, Some(current)) => Decision::Recover {
             confirmed: presented,

@@ -3,31 +3,30 @@
 use std::time::Duration;
 
 use auth_tower::session::record::EndReason;
-use auth_tower::session::rotation::{Decision, Rotation};
+use auth_tower::session::rotation::Decision;
 use auth_tower::session::store::Advance;
 
 use crate::model::Session;
-use crate::rules::Heal;
-use crate::world::{Broken, Happened, NOW, Party, Pending, World};
+use crate::world::{Broken, Happened, Line, NOW, Party, Pending, World, is_healed, predecessor};
 
 impl Session {
     /// The store's `advance`: one atomic step.
     fn advance(&self, world: &mut World, step: &Advance) -> bool {
         let mut record = self.record.clone();
-        record.rotation = world.rotation;
+        record.rotation = world.line.rotation;
         record.ended = world.ended.then_some(EndReason::Reused);
         let taken = step.allowed(&record, NOW);
         if taken {
             step.apply(&mut record, NOW);
-            world.rotation = record.rotation;
+            world.line.rotation = record.rotation;
         }
         taken
     }
 
     /// The engine: the optimistic step first, and what `decide` says if it was not taken.
     pub(crate) fn present(&self, world: &mut World, party: Party, presented: u32, left: u8) {
-        let before = world.rotation;
-        let decision = self.rules.judge(&before, presented);
+        let before = world.line;
+        let decision = self.rules.judge(&before.rotation, presented);
         let optimistic = Advance {
             expected: presented,
             expected_seen: None,
@@ -41,103 +40,87 @@ impl Session {
             world.breaks(Broken::OneRule);
         }
         match decision {
-            Decision::Rotate { .. } => self.succeed(world, party, presented, Happened::Rotated),
+            Decision::Rotate { .. } => {
+                self.note(Happened::Rotated);
+                self.succeed(world, party, presented);
+            }
             Decision::Keep => {
-                world.last = Happened::Kept;
+                self.note(Happened::Kept);
                 world.proven.insert(presented);
             }
             Decision::Resend => {
-                world.last = Happened::Resent;
-                if before.seen {
+                self.note(Happened::Resent);
+                if before.rotation.seen {
                     world.breaks(Broken::SeenIsNotHandedOut);
                 }
                 self.hand_out(world, party, presented);
             }
             Decision::Tolerate => {
-                world.last = Happened::Tolerated;
+                self.note(Happened::Tolerated);
                 world.proven.insert(presented);
             }
-            Decision::Recover { confirmed, current } => {
+            Decision::Recover { confirmed, current } | Decision::Heal { confirmed, current } => {
+                let heals = matches!(decision, Decision::Heal { .. });
                 let pending = Pending {
                     party,
                     presented,
-                    expected: before.current,
-                    expected_seen: Some(false),
-                    within: self.rules.grace,
+                    expected: before.rotation.current,
+                    expected_seen: before.rotation.seen,
+                    within: if heals { 0 } else { self.rules.grace },
                     confirmed,
                     current,
                 };
-                self.decided(world, pending, left);
-            }
-            Decision::Heal { confirmed, current } => {
-                let pending = Pending {
-                    party,
-                    presented,
-                    expected: before.current,
-                    expected_seen: None,
-                    within: 0,
-                    confirmed,
-                    current,
-                };
-                self.decided(world, pending, left);
+                if self.two_steps {
+                    world.pending.insert(pending, left);
+                } else {
+                    self.finish(world, pending);
+                }
             }
             Decision::Stolen => {
-                world.last = Happened::Stolen;
+                self.note(Happened::Stolen);
                 world.ended = true;
             }
         }
         self.check_detection(world, &before, presented);
     }
 
-    fn decided(&self, world: &mut World, pending: Pending, left: u8) {
-        if self.two_steps {
-            world.pending.insert(pending, left);
-        } else {
-            self.finish(world, pending);
-        }
-    }
-
     pub(crate) fn finish(&self, world: &mut World, pending: Pending) {
         if !self.advance(world, &pending.step()) {
             return;
         }
-        if pending.current == pending.presented {
-            world.last = Happened::Healed;
-            world.proven.insert(pending.presented);
-            if self.rules.heal == Heal::HandingOut && pending.party == Party::Honest {
-                world.answers.send(pending.presented, self.delay);
-            }
-            return;
-        }
         // Only after the grace, or after the store forgot it, may there be another successor than the first one.
         world.successors.remove(&pending.presented);
+        world.line.excused = None;
         if pending.presented > pending.expected {
-            self.succeed(world, pending.party, pending.presented, Happened::Healed);
+            self.note(Happened::Healed);
+            world.healings.insert(pending.current);
         } else {
-            world.recovered_from(pending.expected);
-            self.succeed(world, pending.party, pending.presented, Happened::Recovered);
+            self.note(Happened::Recovered);
+            world.recovered(pending.presented, pending.expected);
+            if pending.expected_seen {
+                self.note(Happened::Excused);
+                world.line.excused = Some(pending.expected);
+            }
         }
+        self.succeed(world, pending.party, pending.presented);
     }
 
-    fn succeed(&self, world: &mut World, party: Party, presented: u32, happened: Happened) {
-        let current = world.rotation.current;
+    fn succeed(&self, world: &mut World, party: Party, presented: u32) {
+        let current = world.line.rotation.current;
         let earlier = world.successors.insert(presented, current);
         if earlier.is_some_and(|earlier| self.rollbacks == 0 || earlier != current) {
             world.breaks(Broken::OneSuccessor);
         }
-        if happened != Happened::Recovered {
-            world.newest_seen = presented;
-        }
-        world.last = happened;
+        world.line.newest_seen = presented;
         self.hand_out(world, party, presented);
         for cut in (1..current).filter(|cut| *cut != presented) {
-            world.cut.insert(cut);
+            world.line.cut.insert(cut);
         }
     }
 
     /// The answer carries the current generation's cookie, and an access token that will prove it.
     fn hand_out(&self, world: &mut World, party: Party, presented: u32) {
-        let cookie = world.rotation.current;
+        let cookie = world.line.rotation.current;
         if world
             .successors
             .get(&presented)
@@ -145,24 +128,27 @@ impl Session {
         {
             world.breaks(Broken::OneSuccessor);
         }
-        if self.rollbacks == 0 && world.cut.contains(presented) {
+        if world.line.cut.contains(presented) {
             world.breaks(Broken::CutStaysCut);
         }
-        match party {
-            Party::Honest => world.answers.send(cookie, self.delay),
-            Party::Thief => {
-                world.loot.insert(cookie);
-                world.proven.insert(cookie);
-            }
+        if party == Party::Honest {
+            world.answers.send(cookie, self.delay);
+        }
+        if self.thief {
+            world.steal(cookie);
         }
     }
 
     /// The session ends at the first presentation, after the grace, of anything but the newest token that has been seen,
-    /// or the newest of all, which is seen by that. A fallen store has forgotten which that was.
-    fn check_detection(&self, world: &mut World, before: &Rotation, presented: u32) {
-        let settling = before.settled_for_at_most(Duration::from_millis(self.rules.grace.into()), NOW);
-        let newest = before.current;
-        if self.rollbacks == 0 && !settling && presented != newest && presented != world.newest_seen && !world.ended {
+    /// or the newest of all, which is seen by that. A healing excuses one more, the token that it came of. If its successor
+    /// had been seen, then the next presentation of that one is the end, at any time, unless there was another healing.
+    fn check_detection(&self, world: &mut World, before: &Line, presented: u32) {
+        let record = before.rotation;
+        let settling = record.settled_for_at_most(Duration::from_millis(self.rules.grace.into()), NOW);
+        let newest = presented >= record.current || presented == before.newest_seen;
+        let excused = is_healed(&record) && presented == predecessor(&record);
+        let late = !settling && !newest && !excused;
+        if !world.ended && (late || before.excused == Some(presented)) {
             world.breaks(Broken::TheftEnds);
         }
     }

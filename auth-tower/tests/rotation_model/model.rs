@@ -1,5 +1,7 @@
 //! What can happen next, and what must hold whatever happens.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use auth_tower::session::record::Lifetime;
@@ -9,7 +11,7 @@ use auth_tower::{SessionId, Subject};
 use stateright::{Model, Property};
 
 use crate::rules::Rules;
-use crate::world::{Broken, Happened, NOW, Party, Pending, World};
+use crate::world::{Broken, Happened, Line, NOW, Party, Pending, World};
 
 /// A session's surroundings.
 #[derive(Debug, Clone)]
@@ -17,14 +19,19 @@ pub(crate) struct Session {
     pub(crate) rules: Rules,
     /// For how many ticks a request or a response may be under way.
     pub(crate) delay: u8,
-    /// Whether somebody may copy the jar, or a cookie on its way, at any moment.
+    /// Whether somebody copies every token, and may present it at any moment. Who copies fewer can do nothing more.
     pub(crate) thief: bool,
     /// How often the store may fall back to an earlier record.
     pub(crate) rollbacks: u8,
+    /// For how many ticks after a healing the store does not fall back to what it was before. With zero, no more than the
+    /// promises about theft are looked at.
+    pub(crate) apart: u8,
     /// Whether other requests may come between an exchange's decision and its write.
     pub(crate) two_steps: bool,
     /// The generation at which the model stops.
     pub(crate) last_generation: u32,
+    /// Everything that has happened in some state, as bits.
+    pub(crate) happened: Arc<AtomicU16>,
     /// What the store keeps besides the counter: nothing that the rules look at.
     pub(crate) record: SessionRecord,
 }
@@ -40,8 +47,6 @@ pub(crate) enum Action {
     Arrive(u32),
     /// A proof that the current generation arrived reaches the record.
     MarkSeen,
-    /// Somebody copies a token.
-    Steal(u32),
     /// The thief presents what he holds.
     Thieve(u32),
     /// The store makes a copy of the record,
@@ -64,10 +69,29 @@ impl Session {
             delay: rules.grace / 3,
             thief: false,
             rollbacks: 0,
+            apart: rules.grace * 2 / 3,
             two_steps: false,
             last_generation: 12,
+            happened: Arc::default(),
             record: SessionRecord::begin(id, subject, "web".into(), lifetime, Client::default(), NOW),
         }
+    }
+
+    pub(crate) fn note(&self, what: Happened) {
+        self.happened.fetch_or(1 << what as u16, Ordering::Relaxed);
+    }
+
+    /// What never happened and should have.
+    pub(crate) fn never(&self) -> Vec<Happened> {
+        use Happened::{Excused, Healed, Kept, Recovered, Resent, Rotated, Stolen, Tolerated};
+        let happened = self.happened.load(Ordering::Relaxed);
+        let falls = self.rollbacks > 0;
+        [Rotated, Kept, Resent, Tolerated, Recovered]
+            .into_iter()
+            .chain([Excused, Healed].into_iter().filter(|_| falls))
+            .chain([Stolen].into_iter().filter(|_| self.thief))
+            .filter(|what| happened & (1 << *what as u16) == 0)
+            .collect()
     }
 
     /// Whether at most one line of succession goes on from here: of all tokens that were ever handed out, each one that would
@@ -82,9 +106,9 @@ impl Session {
         };
         [false, true]
             .into_iter()
-            .filter(|seen| *seen || !world.rotation.seen)
+            .filter(|seen| *seen || !world.line.rotation.seen)
             .all(|seen| {
-                let now = long_ago(&world.rotation, seen);
+                let now = long_ago(&world.line.rotation, seen);
                 (1..=self.last_generation).all(|first| {
                     let then = match self.rules.judge(&now, first) {
                         Decision::Rotate { confirmed, current }
@@ -111,7 +135,13 @@ impl Model for Session {
     type Action = Action;
 
     fn init_states(&self) -> Vec<World> {
-        vec![World::new(self.rollbacks)]
+        vec![{
+            let mut world = World::new(self.rollbacks);
+            if self.thief {
+                world.steal(world.jar);
+            }
+            world
+        }]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
@@ -129,23 +159,22 @@ impl Model for Session {
         );
         actions.extend(world.answers.tokens().map(Action::Arrive));
         actions.extend(world.pending.keys().copied().map(Action::Finish));
-        if !world.rotation.seen && world.proven.contains(world.rotation.current) {
+        if !world.line.rotation.seen && world.proven.contains(world.line.rotation.current) {
             actions.push(Action::MarkSeen);
         }
         if self.thief {
-            actions.push(Action::Steal(world.jar));
-            actions.extend(world.answers.tokens().map(Action::Steal));
             actions.extend(world.loot.iter().map(Action::Thieve));
         }
         if world.rollbacks > 0 {
             actions.push(Action::BackUp);
-            actions.extend(world.backup.map(|_| Action::FallBack));
+            let heals = world.heals_for_at_most(self.apart);
+            let may_fall = |backup: &Line| !heals || backup.rotation.current == world.line.rotation.current;
+            actions.extend(world.backup.filter(may_fall).map(|_| Action::FallBack));
         }
     }
 
     fn next_state(&self, before: &World, action: Action) -> Option<World> {
         let mut world = before.clone();
-        world.last = Happened::Nothing;
         match action {
             Action::Tick => world.tick(self.rules.grace),
             Action::Present(token) => {
@@ -157,19 +186,20 @@ impl Model for Session {
                 self.present(&mut world, Party::Honest, token, left);
             }
             Action::Finish(pending) => self.finish(&mut world, pending),
-            Action::Arrive(cookie) => world.arrive(cookie, self.delay),
-            Action::MarkSeen => {
-                world.rotation.seen = true;
-                world.newest_seen = world.rotation.current;
+            Action::Arrive(cookie) => {
+                if self.apart > 0 && world.would_go_back(cookie) {
+                    world.breaks(Broken::NewestStays);
+                }
+                world.arrive(cookie, self.delay);
             }
-            Action::Steal(token) => {
-                world.loot.insert(token);
-                world.proven.insert(token);
+            Action::MarkSeen => {
+                world.line.rotation.seen = true;
+                world.line.newest_seen = world.line.rotation.current;
             }
             Action::Thieve(token) => self.present(&mut world, Party::Thief, token, self.delay),
-            Action::BackUp => world.backup = Some(world.rotation),
+            Action::BackUp => world.backup = Some(world.line),
             Action::FallBack => {
-                world.rotation = world.backup?;
+                world.line = world.backup?;
                 world.rollbacks -= 1;
             }
         }
@@ -178,7 +208,7 @@ impl Model for Session {
     }
 
     fn within_boundary(&self, world: &World) -> bool {
-        world.rotation.current <= self.last_generation
+        world.line.rotation.current <= self.last_generation
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -199,17 +229,6 @@ impl Model for Session {
                 world.broken != Some(Broken::CutStaysCut)
             }),
             Property::always(ONE_LINE, |model, world: &World| world.ended || model.one_line(world)),
-            Property::sometimes("rotates", |_, world: &World| world.last == Happened::Rotated),
-            Property::sometimes("keeps", |_, world: &World| world.last == Happened::Kept),
-            Property::sometimes("resends", |_, world: &World| world.last == Happened::Resent),
-            Property::sometimes("tolerates", |_, world: &World| world.last == Happened::Tolerated),
-            Property::sometimes("recovers", |_, world: &World| world.last == Happened::Recovered),
-            Property::sometimes("heals", |model, world: &World| {
-                model.rollbacks == 0 || world.last == Happened::Healed
-            }),
-            Property::sometimes("ends a stolen session", |model, world: &World| {
-                !model.thief || world.last == Happened::Stolen
-            }),
         ]
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use auth_tower::session::rotation::{Decision, Policy, Reuse, Rotation, decide};
 
-use crate::world::NOW;
+use crate::world::{NOW, is_healed, predecessor};
 
 /// The rules under which a session is kept. Times are in ticks.
 #[derive(Debug, Clone, Copy)]
@@ -27,16 +27,24 @@ pub(crate) enum Orphan {
     Recovered,
 }
 
-/// What a generation after `current` means.
+/// What a generation after `current` means, and what an earlier one does after that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Heal {
     AsDecided,
-    /// The presented one is spent at once, as in a rotation.
+    /// By a rotation like any other, and with no more patience than after that.
     ByRotation,
-    /// As decided, but the answer carries the cookie of the presented one once more.
-    HandingOut,
-    /// As decided, but what came before the presented one is a theft at once.
+    /// What came before the presented one is a theft at once.
     Intolerant,
+    /// Of what came before the presented one, only the next one is tolerated.
+    Narrow,
+    /// The presented one is a theft if its successor was seen and the grace is over.
+    Unforgiving,
+    /// The presented one is like what came before it.
+    Forgetful,
+    /// What came before the presented one is tolerated for ever.
+    Tolerant,
+    /// What came before the presented one is recovered from as from that.
+    Forgiving,
 }
 
 impl Rules {
@@ -65,14 +73,8 @@ impl Rules {
             };
             decide(session, presented, NOW, &policy)
         };
-        if presented > session.current && self.heal == Heal::ByRotation {
-            return Decision::Heal {
-                confirmed: presented,
-                current: presented + 1,
-            };
-        }
-        if self.heal == Heal::Intolerant && presented < session.current && session.confirmed == Some(session.current) {
-            return Decision::Stolen;
+        if let Some(bent) = self.bent_heal(session, presented) {
+            return bent;
         }
         if presented == session.current {
             return with(self.floor);
@@ -95,6 +97,33 @@ impl Rules {
                 Decision::Resend => Decision::Tolerate,
                 decision => decision,
             },
+        }
+    }
+
+    fn bent_heal(&self, session: &Rotation, presented: u32) -> Option<Decision> {
+        if presented > session.current {
+            return (self.heal == Heal::ByRotation).then_some(Decision::Heal {
+                confirmed: presented,
+                current: presented + 1,
+            });
+        }
+        if presented == session.current || !is_healed(session) {
+            return None;
+        }
+        let within = |bound: u8| session.settled_for_at_most(Duration::from_millis(bound.into()), NOW);
+        let healer = presented == predecessor(session);
+        match self.heal {
+            Heal::Intolerant if !healer => Some(Decision::Stolen),
+            Heal::Narrow if presented + 3 == session.current => Some(Decision::Stolen),
+            Heal::Unforgiving if healer && session.seen && !within(self.grace) => Some(Decision::Stolen),
+            Heal::Forgetful if healer && within(self.grace / 3) => Some(Decision::Tolerate),
+            Heal::Forgetful if healer => Some(Decision::Stolen),
+            Heal::Tolerant if !healer => Some(Decision::Tolerate),
+            Heal::Forgiving if !healer && !within(self.grace) => Some(Decision::Recover {
+                confirmed: presented,
+                current: session.current + 1,
+            }),
+            _ => None,
         }
     }
 }

@@ -10,6 +10,20 @@ use auth_tower::session::store::Advance;
 /// The present. Time passes by moving the past away from it, so that states that differ only in their date are one state.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(0);
 
+/// Whether this record came of a healing.
+pub(crate) fn is_healed(record: &Rotation) -> bool {
+    record.confirmed == Some(record.current)
+}
+
+/// The generation whose presentation led to the current one.
+pub(crate) fn predecessor(record: &Rotation) -> u32 {
+    match record.confirmed {
+        Some(confirmed) if confirmed < record.current => confirmed,
+        Some(_) => record.current - 1,
+        None => 0,
+    }
+}
+
 /// A set of generations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Generations(u32);
@@ -70,7 +84,7 @@ pub(crate) struct Pending {
     pub(crate) party: Party,
     pub(crate) presented: u32,
     pub(crate) expected: u32,
-    pub(crate) expected_seen: Option<bool>,
+    pub(crate) expected_seen: bool,
     pub(crate) within: u8,
     pub(crate) confirmed: u32,
     pub(crate) current: u32,
@@ -80,7 +94,7 @@ impl Pending {
     pub(crate) fn step(self) -> Advance {
         Advance {
             expected: self.expected,
-            expected_seen: self.expected_seen,
+            expected_seen: Some(self.expected_seen),
             unless_within: Duration::from_millis(self.within.into()),
             confirmed: self.confirmed,
             current: self.current,
@@ -96,15 +110,16 @@ pub(crate) enum Party {
     Thief,
 }
 
-/// What the last presentation meant, so that the model can show that each of them happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What a presentation can mean, so that the model can show that each of these happens.
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Happened {
-    Nothing,
     Rotated,
     Kept,
     Resent,
     Tolerated,
     Recovered,
+    /// Recovered although the successor had been seen.
+    Excused,
     Healed,
     Stolen,
 }
@@ -116,9 +131,10 @@ pub(crate) enum Broken {
     OneSuccessor,
     /// A successor was handed out again after it had been seen.
     SeenIsNotHandedOut,
-    /// An older token took a newer one's place in the jar.
+    /// An older token took a newer one's place in the jar, and not the place of the one that it was healed with.
     NewestStays,
-    /// After the grace, something other than the newest token that was seen was presented, and the session lives on.
+    /// After the grace, something other than the newest token that was seen was presented, and the session lives on, though
+    /// no healing excused it; or so it does although one was excused before, and this is the other party.
     TheftEnds,
     /// A token was given a successor although another line had gone on without it.
     CutStaysCut,
@@ -126,11 +142,23 @@ pub(crate) enum Broken {
     OneRule,
 }
 
+/// What the store remembers, and what the model knows to follow from that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Line {
+    /// The store's record.
+    pub(crate) rotation: Rotation,
+    /// Generations that another line has gone on without.
+    pub(crate) cut: Generations,
+    /// The newest generation that was recorded as seen.
+    pub(crate) newest_seen: u32,
+    /// The successor that was seen, and yet orphaned: its predecessor was excused by a healing.
+    pub(crate) excused: Option<u32>,
+}
+
 /// One state of everything.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct World {
-    /// The store's record.
-    pub(crate) rotation: Rotation,
+    pub(crate) line: Line,
     /// Whether the session was ended, as every theft ends it.
     pub(crate) ended: bool,
     /// The cookie that arrived last.
@@ -145,17 +173,14 @@ pub(crate) struct World {
     pub(crate) proven: Generations,
     /// What the thief holds.
     pub(crate) loot: Generations,
-    /// An earlier record that the store may fall back to.
-    pub(crate) backup: Option<Rotation>,
+    /// What the store may fall back to.
+    pub(crate) backup: Option<Line>,
     /// How often it still may.
     pub(crate) rollbacks: u8,
     /// Which successor each of the last generations was given.
     pub(crate) successors: BTreeMap<u32, u32>,
-    /// Generations that another line has gone on without.
-    pub(crate) cut: Generations,
-    /// The newest generation that was recorded as seen.
-    pub(crate) newest_seen: u32,
-    pub(crate) last: Happened,
+    /// Generations that a healing brought about.
+    pub(crate) healings: Generations,
     pub(crate) broken: Option<Broken>,
 }
 
@@ -163,7 +188,12 @@ impl World {
     /// Signed in, the cookie in the jar, nothing under way.
     pub(crate) fn new(rollbacks: u8) -> Self {
         Self {
-            rotation: Rotation::first(),
+            line: Line {
+                rotation: Rotation::first(),
+                cut: Generations::default(),
+                newest_seen: 1,
+                excused: None,
+            },
             ended: false,
             jar: 1,
             requests: UnderWay::default(),
@@ -174,9 +204,7 @@ impl World {
             backup: None,
             rollbacks,
             successors: BTreeMap::new(),
-            cut: Generations::default(),
-            newest_seen: 1,
-            last: Happened::Nothing,
+            healings: Generations::default(),
             broken: None,
         }
     }
@@ -189,9 +217,9 @@ impl World {
                 *at = (*at - Duration::from_millis(1)).max(oldest);
             }
         };
-        age(&mut self.rotation);
+        age(&mut self.line.rotation);
         if let Some(backup) = &mut self.backup {
-            age(backup);
+            age(&mut backup.rotation);
         }
         self.requests.tick();
         self.answers.tick();
@@ -202,11 +230,27 @@ impl World {
             .collect();
     }
 
+    /// Whether the store's record was healed at most `bound` ticks ago.
+    pub(crate) fn heals_for_at_most(&self, bound: u8) -> bool {
+        let record = self.line.rotation;
+        let bound = Duration::from_millis(bound.into());
+        is_healed(&record) && record.settled_for_at_most(bound, NOW)
+    }
+
+    /// The thief gets a cookie, and an access token that came with it.
+    pub(crate) fn steal(&mut self, cookie: u32) {
+        self.loot.insert(cookie);
+        self.proven.insert(cookie);
+    }
+
+    /// Whether a cookie that arrives is older than the jar's. After a healing the one that it came of may be.
+    pub(crate) fn would_go_back(&self, cookie: u32) -> bool {
+        let of_its_healing = cookie + 1 == self.jar && self.healings.contains(self.jar);
+        cookie < self.jar && !of_its_healing
+    }
+
     /// A cookie arrives and takes the place of whatever is in the jar.
     pub(crate) fn arrive(&mut self, cookie: u32, delay: u8) {
-        if cookie < self.jar {
-            self.breaks(Broken::NewestStays);
-        }
         if cookie != self.jar {
             self.requests.send(self.jar, delay);
         }
@@ -216,9 +260,11 @@ impl World {
 
     /// A store that falls back loses its last writes, and with them any number of rotations, but no more than the last write
     /// of a recovery: the fall would have to lose more than a grace of writes, and the orphan's number would be given
-    /// out a second time while its successor is in use.
-    pub(crate) fn recovered_from(&mut self, orphan: u32) {
-        self.backup = self.backup.filter(|backup| backup.current >= orphan);
+    /// out a second time while its successor is in use. Nor does it lose the second of two recoveries in a row: the next
+    /// healing would not know of a predecessor that is so far back.
+    pub(crate) fn recovered(&mut self, presented: u32, orphan: u32) {
+        let first = orphan == presented + 1;
+        self.backup = self.backup.filter(|backup| first && backup.rotation.current >= orphan);
     }
 
     /// Notes the first promise that a step breaks.
@@ -228,17 +274,15 @@ impl World {
 
     /// Drops what can no longer make a difference, so that equal futures are equal states.
     pub(crate) fn forget(&mut self) {
-        let oldest = self.backup.map_or(self.rotation.current, |backup| {
-            backup.current.min(self.rotation.current)
-        });
-        self.proven.forget_before(oldest);
-        let confirmed = self.rotation.confirmed.unwrap_or(0);
-        let kept = self.backup.and_then(|backup| backup.confirmed).unwrap_or(confirmed);
-        self.successors = self.successors.split_off(&kept.min(confirmed));
+        let mine = self.line.rotation;
+        let other = self.backup.map_or(mine, |backup| backup.rotation);
+        self.proven.forget_before(mine.current.min(other.current));
+        self.successors = self.successors.split_off(&predecessor(&mine).min(predecessor(&other)));
+        self.healings
+            .forget_before(self.jar.min(mine.current).min(other.current));
         if self.rollbacks == 0 {
             self.backup = None;
-            let current = self.rotation.current;
-            self.pending.retain(|pending, _| pending.expected >= current);
+            self.pending.retain(|pending, _| pending.expected >= mine.current);
         }
     }
 }

@@ -10,6 +10,9 @@ use auth_tower::{SessionId, Subject, Timestamp};
 
 pub(crate) const MAX: u32 = u32::MAX;
 
+/// The idle lifetime that a step begins anew.
+pub(crate) const IDLE: Duration = Duration::from_secs(60);
+
 /// One question to the rules, as plain numbers. Times are in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Case {
@@ -37,16 +40,21 @@ pub(crate) use Age::{Past, Within, WithinAThird};
 pub(crate) enum Presented {
     Later,
     Current,
-    /// The counter's last number, which can have no successor.
-    LastOfAll,
     Confirmed,
-    /// A predecessor of the counter's last number.
-    ConfirmedBeforeLastOfAll,
-    /// Earlier than a generation that was healed to, and so of unknown kin.
-    BeforeHealed,
+    /// What the current one was healed with.
+    Healer,
+    /// One of the two before that, either of which may have led to it.
+    BeforeHealer,
     Other,
+    /// Later, and the counter's last number, which can have no successor.
+    LaterAndLast,
+    CurrentAndLast,
+    /// Confirmed, or what it was healed with, where the current one is the last.
+    BeforeLast,
 }
-pub(crate) use Presented::{BeforeHealed, Confirmed, ConfirmedBeforeLastOfAll, Current, LastOfAll, Later, Other};
+pub(crate) use Presented::{
+    BeforeHealer, BeforeLast, Confirmed, Current, CurrentAndLast, Healer, Later, LaterAndLast, Other,
+};
 
 impl Case {
     pub(crate) fn rotation(&self) -> Rotation {
@@ -86,19 +94,21 @@ impl Case {
 
     pub(crate) fn presented(&self) -> Presented {
         let healed = self.confirmed == Some(self.current);
+        let before = match healed {
+            true => i64::from(self.current) - 1 == i64::from(self.presented),
+            false => self.confirmed == Some(self.presented),
+        };
         let last = self.current == MAX;
-        match (
-            self.presented.cmp(&self.current),
-            healed,
-            self.confirmed == Some(self.presented),
-        ) {
+        match (self.presented.cmp(&self.current), healed, before) {
+            (Ordering::Greater, _, _) if self.presented == MAX => LaterAndLast,
             (Ordering::Greater, _, _) => Later,
-            (Ordering::Equal, _, _) if last => LastOfAll,
+            (Ordering::Equal, _, _) if last => CurrentAndLast,
             (Ordering::Equal, _, _) => Current,
-            (Ordering::Less, true, _) => BeforeHealed,
-            (Ordering::Less, false, true) if last => ConfirmedBeforeLastOfAll,
+            (Ordering::Less, _, true) if last => BeforeLast,
+            (Ordering::Less, true, true) => Healer,
             (Ordering::Less, false, true) => Confirmed,
-            (Ordering::Less, false, false) => Other,
+            (Ordering::Less, true, false) if [2, 3].contains(&(self.current - self.presented)) => BeforeHealer,
+            (Ordering::Less, _, false) => Other,
         }
     }
 
@@ -117,6 +127,11 @@ impl Case {
             self.now(),
         );
         record.rotation = self.rotation();
+        // The end of the session's life is before, or after, the end of the idle lifetime that a step begins.
+        let absolute = if self.seen { IDLE / 2 } else { IDLE * 2 };
+        record.last_seen_at = self.now() - IDLE;
+        record.idle_expires_at = self.now() + IDLE / 4;
+        record.absolute_expires_at = self.now() + absolute;
         record
     }
 }

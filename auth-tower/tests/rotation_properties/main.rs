@@ -11,7 +11,7 @@ use auth_tower::session::record::EndReason;
 use auth_tower::session::rotation::Decision::{Heal, Keep, Recover, Resend, Rotate, Stolen, Tolerate};
 use auth_tower::session::rotation::{Reuse, Rotation};
 use auth_tower::session::store::Advance;
-use case::Case;
+use case::{Case, IDLE};
 use domain::{case, small_domain};
 use proptest::prelude::*;
 use table::ROWS;
@@ -67,6 +67,50 @@ fn the_zones_end_at_the_millisecond() {
     }
 }
 
+/// The same after a healing, which is more patient with the three that came before.
+#[test]
+fn the_zones_after_a_healing_end_at_the_millisecond() {
+    let case = |presented, seen, age: i64| Case {
+        presented,
+        current: 8,
+        confirmed: Some(8),
+        rotated_at: Some(1_700_000_000_000),
+        seen,
+        now: 1_700_000_000_000 + age,
+        grace: 30_000,
+        reuse: Reuse::Recover,
+    };
+    let rotate = Rotate {
+        confirmed: 8,
+        current: 9,
+    };
+    let recover = Recover {
+        confirmed: 7,
+        current: 9,
+    };
+    let heal = Heal {
+        confirmed: 10,
+        current: 10,
+    };
+    for (age, current, unseen, seen, before) in [
+        (0, Keep, Resend, Tolerate, Tolerate),
+        (10_000, Keep, Resend, Tolerate, Tolerate),
+        (10_001, Keep, Tolerate, Tolerate, Stolen),
+        (30_000, Keep, Tolerate, Tolerate, Stolen),
+        (30_001, rotate, recover, recover, Stolen),
+    ] {
+        for age in [age, -age] {
+            assert_eq!(case(9, true, age).decide(), heal, "{age}");
+            assert_eq!(case(8, true, age).decide(), current, "{age}");
+            assert_eq!(case(7, false, age).decide(), unseen, "{age}");
+            assert_eq!(case(7, true, age).decide(), seen, "{age}");
+            assert_eq!(case(6, true, age).decide(), before, "{age}");
+            assert_eq!(case(5, true, age).decide(), before, "{age}");
+            assert_eq!(case(4, true, age).decide(), Stolen, "{age}");
+        }
+    }
+}
+
 #[test]
 fn a_grace_of_zero_holds_nothing_back() {
     small_domain(|case| {
@@ -79,16 +123,24 @@ fn a_grace_of_zero_holds_nothing_back() {
     });
 }
 
-/// Whatever leads to a write leads to a later generation than the record's, or to the presented one.
 #[test]
 fn no_step_goes_back() {
     small_domain(|case| {
-        if let Rotate { confirmed, current } | Recover { confirmed, current } | Heal { confirmed, current } =
-            case.decide()
-        {
-            assert!(current > case.current, "{case:?}");
-            assert_eq!(confirmed, case.presented);
+        if let Rotate { current, .. } | Recover { current, .. } | Heal { current, .. } = case.decide() {
+            assert!(current > case.current && current > case.presented, "{case:?}");
         }
+    });
+}
+
+#[test]
+fn only_a_healing_leaves_the_mark_of_one() {
+    small_domain(|case| match case.decide() {
+        Heal { confirmed, current } => assert_eq!(confirmed, current, "{case:?}"),
+        Rotate { confirmed, current } | Recover { confirmed, current } => {
+            assert_eq!(confirmed, case.presented, "{case:?}");
+            assert!(confirmed < current, "{case:?}");
+        }
+        Keep | Resend | Tolerate | Stolen => {}
     });
 }
 
@@ -100,24 +152,24 @@ fn optimistic(case: &Case) -> Option<Advance> {
         unless_within: case.policy().grace,
         confirmed: case.presented,
         current: case.presented.checked_add(1)?,
-        idle: Duration::from_secs(60),
+        idle: IDLE,
     })
 }
 
 /// The engine's second step, for what `decide` says about the record that the first one came upon.
 fn second(case: &Case) -> Option<Advance> {
-    let (confirmed, current, expected_seen, unless_within) = match case.decide() {
-        Recover { confirmed, current } => (confirmed, current, Some(false), case.policy().grace),
-        Heal { confirmed, current } => (confirmed, current, None, Duration::ZERO),
+    let (confirmed, current, unless_within) = match case.decide() {
+        Recover { confirmed, current } => (confirmed, current, case.policy().grace),
+        Heal { confirmed, current } => (confirmed, current, Duration::ZERO),
         _ => return None,
     };
     Some(Advance {
         expected: case.current,
-        expected_seen,
+        expected_seen: Some(case.seen),
         unless_within,
         confirmed,
         current,
-        idle: Duration::from_secs(60),
+        idle: IDLE,
     })
 }
 
@@ -141,12 +193,12 @@ fn steps_agree(case: &Case) -> Result<(), String> {
     let mut expected = record;
     expected.rotation = Rotation {
         current: step.current,
-        confirmed: Some(case.presented),
+        confirmed: Some(step.confirmed),
         rotated_at: Some(case.now()),
         seen: false,
     };
     expected.last_seen_at = case.now();
-    expected.idle_expires_at = (case.now() + Duration::from_secs(60)).min(expected.absolute_expires_at);
+    expected.idle_expires_at = (case.now() + IDLE).min(expected.absolute_expires_at);
     if after != expected {
         return Err(format!("{case:?} leads to {after:?}"));
     }
@@ -175,11 +227,9 @@ fn a_record_that_changed_since_it_was_read_refuses_the_step() {
         refused(|record, _| record.ended = Some(EndReason::SignedOut));
         refused(|record, case| record.idle_expires_at = case.now());
         refused(|record, case| record.absolute_expires_at = case.now());
-        if step.expected_seen.is_some() {
-            refused(|record, _| record.rotation.seen ^= true);
-            if case.grace > 0 {
-                refused(|record, case| record.rotation.rotated_at = Some(case.now()));
-            }
+        refused(|record, _| record.rotation.seen ^= true);
+        if !step.unless_within.is_zero() {
+            refused(|record, case| record.rotation.rotated_at = Some(case.now()));
         }
     });
 }

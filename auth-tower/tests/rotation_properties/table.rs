@@ -3,8 +3,8 @@
 use auth_tower::session::rotation::Decision::{self, Heal, Keep, Recover, Resend, Rotate, Stolen, Tolerate};
 use auth_tower::session::rotation::Reuse;
 
-use crate::case::{Age, BeforeHealed, Case, Confirmed, ConfirmedBeforeLastOfAll, Current, LastOfAll, Later, Other};
-use crate::case::{Past, Presented, Within, WithinAThird};
+use crate::case::{Age, Case, Past, Presented, Within, WithinAThird};
+use crate::case::{BeforeHealer, BeforeLast, Confirmed, Current, CurrentAndLast, Healer, Later, LaterAndLast, Other};
 
 /// One row of the table.
 pub(crate) struct Row {
@@ -56,16 +56,25 @@ pub(crate) static ROWS: &[Row] = &[
     row("or is a theft, strictly", Confirmed, PAST, UNSEEN, STRICT, |_| Stolen),
     row("a predecessor whose successor was seen is a theft", Confirmed, PAST, SEEN, None, |_| Stolen),
     row("any other earlier one is a theft, whenever", Other, ANY, None, None, |_| Stolen),
-    row("a lost write is healed without a rotation", Later, ANY, None, None,
-        |case| Heal { confirmed: case.presented, current: case.presented }),
-    row("what came before a healing is tolerated for a third", BeforeHealed, &[WithinAThird], None, None, |_| Tolerate),
-    row("and is a theft after it", BeforeHealed, &[Within, Past], None, None, |_| Stolen),
-    row("the last number of all is kept within the grace", LastOfAll, IN_GRACE, None, None, |_| Keep),
-    row("and then the session ends", LastOfAll, PAST, None, None, |_| Stolen),
-    row("its unseen self is handed out", ConfirmedBeforeLastOfAll, &[WithinAThird], UNSEEN, None, |_| Resend),
-    row("its seen self is not", ConfirmedBeforeLastOfAll, &[WithinAThird], SEEN, None, |_| Tolerate),
-    row("its predecessor is tolerated", ConfirmedBeforeLastOfAll, &[Within], None, None, |_| Tolerate),
-    row("but there is nothing to recover to", ConfirmedBeforeLastOfAll, PAST, None, None, |_| Stolen),
+    row("a lost write is healed by a new pair, and the record shows it", Later, ANY, None, None,
+        |case| Heal { confirmed: case.presented + 1, current: case.presented + 1 }),
+
+    row("what healed is a predecessor: its unseen successor is handed out again", Healer, &[WithinAThird], UNSEEN, None, |_| Resend),
+    row("a seen one is not", Healer, &[WithinAThird], SEEN, None, |_| Tolerate),
+    row("it is tolerated until the grace is over", Healer, &[Within], None, None, |_| Tolerate),
+    row("its successor may then be lost although it was seen", Healer, PAST, None, RECOVER,
+        |case| Recover { confirmed: case.presented, current: case.current + 1 }),
+    row("or this is a theft, strictly", Healer, PAST, None, STRICT, |_| Stolen),
+    row("either of the two before is tolerated for a third", BeforeHealer, &[WithinAThird], None, None, |_| Tolerate),
+    row("and then a theft", BeforeHealer, &[Within, Past], None, None, |_| Stolen),
+
+    row("the last number of all is kept within the grace", CurrentAndLast, IN_GRACE, None, None, |_| Keep),
+    row("and then the session ends", CurrentAndLast, PAST, None, None, |_| Stolen),
+    row("there is nothing to heal it with", LaterAndLast, ANY, None, None, |_| Stolen),
+    row("its unseen self is handed out", BeforeLast, &[WithinAThird], UNSEEN, None, |_| Resend),
+    row("its seen self is not", BeforeLast, &[WithinAThird], SEEN, None, |_| Tolerate),
+    row("its predecessor is tolerated", BeforeLast, &[Within], None, None, |_| Tolerate),
+    row("but there is nothing to recover to", BeforeLast, PAST, None, None, |_| Stolen),
 ];
 
 impl Case {
