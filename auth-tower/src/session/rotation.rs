@@ -19,23 +19,25 @@
 //! | presented | age of the healing | decision |
 //! | --- | --- | --- |
 //! | confirmed, current seen | past the grace | [`Recover`](Decision::Recover), or [`Stolen`](Decision::Stolen) if strict |
-//! | one of the four before confirmed | within a third of it | [`Tolerate`](Decision::Tolerate) |
+//! | one of the two before that | within a third of it | [`Tolerate`](Decision::Tolerate) |
 //!
 //! The three zones of the grace are one bound: a request or a response may be under way for a third of it. A successor is
 //! handed out in the first third, has arrived by the end of the second, and the last request that still carries its
 //! predecessor has arrived by the end of the third. Only then may the next rotation, or a fork, happen.
 //!
 //! A store that lost a write has lost that bound with it. The presented generation may have been handed out a moment ago, so
-//! that requests with its predecessor, and more answers with itself, are still under way. The former are answered for a
-//! third of the grace. The latter put the presented generation back in the place of its successor, even of one that was
-//! seen; so an honest client may hold it once the grace is over, and recovers. If that was a thief instead, the session ends
-//! one presentation later than it would have: when the successor comes, which is then an orphan.
+//! that requests with its predecessor, and more answers with itself, are still under way. The requests are tolerated for a
+//! third of the grace; as a lost response may have left an orphan in between, the predecessor is one or two before. The
+//! answers put the presented generation back in the place of its successor, even of one that was seen; so an honest client
+//! may hold it once the grace is over, and recovers. If that was a thief instead, the session ends one presentation later
+//! than it would have: when the successor comes, which is then an orphan.
 //!
 //! For this a healed session must be known as one: its `confirmed` is `current` itself, which no rotation brings about, and
 //! the generation that led to `current` is the one before it.
 //!
-//! A store that falls back a second time, and loses a healing that is not yet older than two thirds of the grace, is beyond
-//! what one counter can bridge: a client may then be signed out, though never does a second line of succession begin.
+//! Beyond what one counter can bridge is a store that falls back a second time and loses a healing that is not yet older than
+//! two thirds of the grace, or that loses the second of two recoveries in a row: a client may then be signed out, though
+//! never does a second line of succession begin.
 //!
 //! ```
 //! use std::time::Duration;
@@ -182,10 +184,6 @@ pub enum Decision {
     Stolen,
 }
 
-/// How far behind a healed generation a straggler may be. One generation is the rule, two where a response was recovered from
-/// just before; more takes a store that falls back again and again. What lies further back was never under way.
-const STRAGGLERS: u32 = 5;
-
 /// Decides what an authentic token of generation `presented` means for a live session.
 ///
 /// Total and pure: every input has an answer, and the answer depends on nothing else.
@@ -215,10 +213,10 @@ pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Polic
     }
     let in_first_third = session.settled_for_at_most(policy.grace / 3, now);
     if session.predecessor() != Some(presented) {
-        // Requests with what came before the presented generation were sent before that arrived, so they are under way for a
-        // third at most.
-        let may_be_under_way = session.is_healed() && session.current.abs_diff(presented) <= STRAGGLERS;
-        return if may_be_under_way && in_first_third {
+        // Requests with the predecessor of the one that healed were sent before that arrived, so they are under way for a
+        // third at most. It is two before the current one, or three if a lost response left an orphan in between.
+        let near = session.current.abs_diff(presented) <= 3;
+        return if session.is_healed() && near && in_first_third {
             Decision::Tolerate
         } else {
             Decision::Stolen

@@ -96,7 +96,7 @@ impl Session {
             world.healings.insert(pending.current);
         } else {
             self.note(Happened::Recovered);
-            world.recovered_from(pending.expected);
+            world.recovered(pending.presented, pending.expected);
             if pending.expected_seen {
                 self.note(Happened::Excused);
                 world.line.excused = Some(pending.expected);

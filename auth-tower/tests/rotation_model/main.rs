@@ -4,7 +4,8 @@
 //! a third of the grace, overtake each other, arrive twice or never; the browser's jar keeps whatever arrived last; marks are
 //! late or lost, as at a restart; a thief copies every token; the store falls back to an earlier record.
 //!
-//! What is left out: the ends of sessions other than by theft, lifetimes, and a store's clock that jumps.
+//! What is left out: the ends of sessions other than by theft, lifetimes, a store's clock that jumps, and a store that forgets
+//! more of a recovery than `World::recovered` says.
 
 mod engine;
 mod model;
@@ -205,6 +206,7 @@ fn healed_by(heal: Heal) -> Session {
 fn healing_without_the_patience_signs_an_honest_client_out() {
     breaks(healed_by(Heal::ByRotation), SIGNED_IN, 6);
     breaks(healed_by(Heal::Intolerant), SIGNED_IN, 6);
+    breaks(healed_by(Heal::Narrow), SIGNED_IN, 16);
     breaks(healed_by(Heal::Forgetful), SIGNED_IN, 20);
     breaks(healed_by(Heal::Unforgiving), SIGNED_IN, 20);
 }

@@ -35,6 +35,8 @@ pub(crate) enum Heal {
     ByRotation,
     /// What came before the presented one is a theft at once.
     Intolerant,
+    /// Of what came before the presented one, only the next one is tolerated.
+    Narrow,
     /// The presented one is a theft if its successor was seen and the grace is over.
     Unforgiving,
     /// The presented one is like what came before it.
@@ -112,6 +114,7 @@ impl Rules {
         let healer = presented == predecessor(session);
         match self.heal {
             Heal::Intolerant if !healer => Some(Decision::Stolen),
+            Heal::Narrow if presented + 3 == session.current => Some(Decision::Stolen),
             Heal::Unforgiving if healer && session.seen && !within(self.grace) => Some(Decision::Stolen),
             Heal::Forgetful if healer && within(self.grace / 3) => Some(Decision::Tolerate),
             Heal::Forgetful if healer => Some(Decision::Stolen),

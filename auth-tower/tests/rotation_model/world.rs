@@ -260,9 +260,11 @@ impl World {
 
     /// A store that falls back loses its last writes, and with them any number of rotations, but no more than the last write
     /// of a recovery: the fall would have to lose more than a grace of writes, and the orphan's number would be given
-    /// out a second time while its successor is in use.
-    pub(crate) fn recovered_from(&mut self, orphan: u32) {
-        self.backup = self.backup.filter(|backup| backup.rotation.current >= orphan);
+    /// out a second time while its successor is in use. Nor does it lose the second of two recoveries in a row: the next
+    /// healing would not know of a predecessor that is so far back.
+    pub(crate) fn recovered(&mut self, presented: u32, orphan: u32) {
+        let first = orphan == presented + 1;
+        self.backup = self.backup.filter(|backup| first && backup.rotation.current >= orphan);
     }
 
     /// Notes the first promise that a step breaks.

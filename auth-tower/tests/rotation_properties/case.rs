@@ -10,6 +10,9 @@ use auth_tower::{SessionId, Subject, Timestamp};
 
 pub(crate) const MAX: u32 = u32::MAX;
 
+/// The idle lifetime that a step begins anew.
+pub(crate) const IDLE: Duration = Duration::from_secs(60);
+
 /// One question to the rules, as plain numbers. Times are in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Case {
@@ -40,7 +43,7 @@ pub(crate) enum Presented {
     Confirmed,
     /// What the current one was healed with.
     Healer,
-    /// One of the four before that, which may have led to it.
+    /// One of the two before that, either of which may have led to it.
     BeforeHealer,
     Other,
     /// Later, and the counter's last number, which can have no successor.
@@ -104,9 +107,8 @@ impl Case {
             (Ordering::Less, _, true) if last => BeforeLast,
             (Ordering::Less, true, true) => Healer,
             (Ordering::Less, false, true) => Confirmed,
-            (Ordering::Less, true, false) if self.current - self.presented <= 5 => BeforeHealer,
-            (Ordering::Less, true, false) => Other,
-            (Ordering::Less, false, false) => Other,
+            (Ordering::Less, true, false) if [2, 3].contains(&(self.current - self.presented)) => BeforeHealer,
+            (Ordering::Less, _, false) => Other,
         }
     }
 
@@ -125,6 +127,11 @@ impl Case {
             self.now(),
         );
         record.rotation = self.rotation();
+        // The end of the session's life is before, or after, the end of the idle lifetime that a step begins.
+        let absolute = if self.seen { IDLE / 2 } else { IDLE * 2 };
+        record.last_seen_at = self.now() - IDLE;
+        record.idle_expires_at = self.now() + IDLE / 4;
+        record.absolute_expires_at = self.now() + absolute;
         record
     }
 }

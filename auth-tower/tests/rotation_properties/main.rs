@@ -11,7 +11,7 @@ use auth_tower::session::record::EndReason;
 use auth_tower::session::rotation::Decision::{Heal, Keep, Recover, Resend, Rotate, Stolen, Tolerate};
 use auth_tower::session::rotation::{Reuse, Rotation};
 use auth_tower::session::store::Advance;
-use case::Case;
+use case::{Case, IDLE};
 use domain::{case, small_domain};
 use proptest::prelude::*;
 use table::ROWS;
@@ -67,7 +67,7 @@ fn the_zones_end_at_the_millisecond() {
     }
 }
 
-/// The same after a healing, which is more patient with the two that came before.
+/// The same after a healing, which is more patient with the three that came before.
 #[test]
 fn the_zones_after_a_healing_end_at_the_millisecond() {
     let case = |presented, seen, age: i64| Case {
@@ -105,6 +105,8 @@ fn the_zones_after_a_healing_end_at_the_millisecond() {
             assert_eq!(case(7, false, age).decide(), unseen, "{age}");
             assert_eq!(case(7, true, age).decide(), seen, "{age}");
             assert_eq!(case(6, true, age).decide(), before, "{age}");
+            assert_eq!(case(5, true, age).decide(), before, "{age}");
+            assert_eq!(case(4, true, age).decide(), Stolen, "{age}");
         }
     }
 }
@@ -150,7 +152,7 @@ fn optimistic(case: &Case) -> Option<Advance> {
         unless_within: case.policy().grace,
         confirmed: case.presented,
         current: case.presented.checked_add(1)?,
-        idle: Duration::from_secs(60),
+        idle: IDLE,
     })
 }
 
@@ -167,7 +169,7 @@ fn second(case: &Case) -> Option<Advance> {
         unless_within,
         confirmed,
         current,
-        idle: Duration::from_secs(60),
+        idle: IDLE,
     })
 }
 
@@ -196,7 +198,7 @@ fn steps_agree(case: &Case) -> Result<(), String> {
         seen: false,
     };
     expected.last_seen_at = case.now();
-    expected.idle_expires_at = (case.now() + Duration::from_secs(60)).min(expected.absolute_expires_at);
+    expected.idle_expires_at = (case.now() + IDLE).min(expected.absolute_expires_at);
     if after != expected {
         return Err(format!("{case:?} leads to {after:?}"));
     }

@@ -65,8 +65,8 @@ pub(crate) static ROWS: &[Row] = &[
     row("its successor may then be lost although it was seen", Healer, PAST, None, RECOVER,
         |case| Recover { confirmed: case.presented, current: case.current + 1 }),
     row("or this is a theft, strictly", Healer, PAST, None, STRICT, |_| Stolen),
-    row("what came before is tolerated for a third", BeforeHealer, &[WithinAThird], None, None, |_| Tolerate),
-    row("and is a theft after it", BeforeHealer, &[Within, Past], None, None, |_| Stolen),
+    row("either of the two before is tolerated for a third", BeforeHealer, &[WithinAThird], None, None, |_| Tolerate),
+    row("and then a theft", BeforeHealer, &[Within, Past], None, None, |_| Stolen),
 
     row("the last number of all is kept within the grace", CurrentAndLast, IN_GRACE, None, None, |_| Keep),
     row("and then the session ends", CurrentAndLast, PAST, None, None, |_| Stolen),
