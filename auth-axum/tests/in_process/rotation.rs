@@ -415,3 +415,23 @@ async fn changed_roles_take_effect_with_the_next_access_token() {
     let access = world.post_refresh(&alice.refresh).await.access().unwrap();
     assert_eq!(claims_of(&access)["roles"], serde_json::json!(["reader", "admin"]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn rt_25_after_a_healing_what_is_under_way_is_answered_and_later_it_is_a_theft() {
+    for (age, status) in [(third(), 200), (third() + MILLISECOND, 401)] {
+        let Rotated { world, second, .. } = rotated().await;
+        world.travel(HOUR);
+        let newest = world.post_refresh(&second).await.refresh().unwrap();
+        world.store.restore_backup().await;
+        let healed = world.post_refresh(&newest).await.refresh().unwrap();
+        assert_eq!(generation_of(&healed), 4);
+        world.travel(age);
+        let reply = world.silently(&second).await;
+        assert_eq!(reply.status, status);
+        if status == 200 {
+            reply.writes_nothing();
+            world.travel(HOUR);
+            assert_eq!(world.post_refresh(&healed).await.status, 200, "and life goes on");
+        }
+    }
+}

@@ -693,3 +693,29 @@ async fn cs_01_cs_03_cs_06_unsafe_methods_need_the_same_origin() {
         assert_eq!(reply.status, if allowed { 200 } else { 403 }, "{headers:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_tells_a_missing_cookie_from_one_that_is_not_authentic() {
+    let world = World::new();
+    let alice = world.sign_in("alice").await;
+    for (request, code) in [
+        (ask("POST", "/auth/refresh"), "missing_refresh_token"),
+        (
+            ask("POST", "/auth/refresh").bearer(&alice.access),
+            "missing_refresh_token",
+        ),
+        (
+            ask("POST", "/auth/refresh").header("cookie", "other=1"),
+            "missing_refresh_token",
+        ),
+        (ask("POST", "/auth/refresh").refresh(""), "invalid_refresh_token"),
+        (
+            ask("POST", "/auth/refresh").refresh(&alice.forged_refresh()),
+            "invalid_refresh_token",
+        ),
+    ] {
+        let reply = world.send(request).await;
+        assert_eq!((reply.status, &*reply.code()), (401, code));
+        reply.writes_nothing();
+    }
+}

@@ -1,9 +1,17 @@
 //! Guards, prefixes, and what a wrongly wired app is told.
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
 use auth_axum::{Claims, MaybeClaims, Session, require, require_scope};
 use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
+use tower::{Layer as _, Service, ServiceExt as _};
 
 use super::support::*;
 
@@ -201,4 +209,54 @@ async fn a_wrongly_wired_app_is_a_500_whose_log_says_what_to_add() {
         401,
         "nobody's claims have no type"
     );
+}
+
+/// A service that may be called once for each time that this very instance was polled ready.
+struct OncePolled(bool);
+
+impl Clone for OncePolled {
+    fn clone(&self) -> Self {
+        Self(false)
+    }
+}
+
+impl Service<Request<Body>> for OncePolled {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Ready<Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0 = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        assert!(std::mem::take(&mut self.0), "called without having been polled ready");
+        ready(Ok("hello".into_response()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_calls_the_service_that_was_polled_ready() {
+    let world = World::new();
+    let alice = world.sign_in("alice").await;
+    let mut service = world
+        .auth
+        .layer()
+        .layer(require_scope::<User>("notes:read").layer(OncePolled(false)));
+    for _ in 0..3 {
+        let request = ask("GET", "/").bearer(&alice.access).build();
+        assert_eq!(
+            service.ready().await.unwrap().call(request).await.unwrap().status(),
+            200
+        );
+        let refused = service
+            .ready()
+            .await
+            .unwrap()
+            .call(ask("GET", "/").build())
+            .await
+            .unwrap();
+        assert_eq!(refused.status(), 401);
+    }
 }
