@@ -109,6 +109,8 @@ impl FromRequestParts<Arc<(DecodingKey, Validation)>> for PeerClaims {
 }
 
 fn peer(algorithm: Algorithm) -> Router {
+    // Where both back ends are compiled in, jsonwebtoken wants to be told; only the first call counts.
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
     let (key, algorithm) = match algorithm {
         Algorithm::HS256 => (
             DecodingKey::from_secret(fixture::SECRET),

@@ -157,8 +157,8 @@ impl Engine {
     }
 
     /// Reads the access token off a request, and whether it came in a cookie. No I/O.
-    pub(crate) fn access(&self, facts: &(impl RequestFacts + ?Sized)) -> (Access, bool) {
-        let verify = |token: &[u8]| match self.verifier.verify(token, self.now()) {
+    pub(crate) fn access(&self, facts: &(impl RequestFacts + ?Sized), now: Timestamp) -> (Access, bool) {
+        let verify = |token: &[u8]| match self.verifier.verify(token, now) {
             Verdict::Invalid(_) if !is_readable(token) => Access::Malformed,
             Verdict::Valid(token) => Access::Valid(token),
             Verdict::Expired { session_id } => Access::Expired(session_id),
@@ -222,8 +222,8 @@ impl Engine {
     }
 
     /// The answer for a valid access token, if memory can give it.
-    pub(crate) fn recall(&self, token: &Arc<VerifiedToken>) -> Option<Identity> {
-        match self.revocations.check(token, self.now()) {
+    pub(crate) fn recall(&self, token: &Arc<VerifiedToken>, now: Timestamp) -> Option<Identity> {
+        match self.revocations.check(token, now) {
             Known::Live => Some(self.admit(token)),
             Known::Ended => Some(Identity::Refused(self.denial(Code::TokenRevoked).presented(true))),
             Known::Stale | Known::Unclear => None,
@@ -292,7 +292,7 @@ impl Engine {
             Access::Invalid => return Identity::Refused(self.denial(Code::InvalidToken).presented(true)),
             Access::CrossSite => return Identity::Refused(self.denial(Code::CrossSiteRequest)),
             Access::Valid(token) => {
-                return match self.recall(token) {
+                return match self.recall(token, self.now()) {
                     Some(identity) => identity,
                     None => self.look_up(token, on_outage).await,
                 };

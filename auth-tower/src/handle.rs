@@ -72,10 +72,12 @@ impl Handle {
     /// answer afterwards.
     pub fn observe(&self, facts: &(impl RequestFacts + ?Sized)) {
         let shared = &self.0;
-        let (access, _) = shared.access.get_or_init(|| shared.engine.access(facts));
+        // Read once: on the warm path the clock is a part of the price.
+        let now = shared.engine.now();
+        let (access, _) = shared.access.get_or_init(|| shared.engine.access(facts, now));
         if let Access::Valid(token) = access {
             if !shared.identity.initialized()
-                && let Some(identity) = shared.engine.recall(token)
+                && let Some(identity) = shared.engine.recall(token, now)
             {
                 self.drop_refused_cookie(&identity);
                 let _ = shared.identity.set(identity);
