@@ -134,12 +134,6 @@ impl Settings {
         if self.max_staleness > defaults::MAX_MAX_STALENESS {
             return invalid("max_staleness", "must be at most one hour");
         }
-        if self.csrf.required_header.is_some_and(|name| !is_header_name(name)) {
-            return invalid(
-                "required_header",
-                "must be a header name in lower case, such as `x-csrf`",
-            );
-        }
         if self.max_staleness < Duration::from_millis(500) {
             return invalid(
                 "max_staleness",
@@ -171,11 +165,4 @@ impl Settings {
         }
         Ok(())
     }
-}
-
-fn is_header_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
