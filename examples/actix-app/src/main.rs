@@ -1,0 +1,3 @@
+//! A web app with complete token authentication on actix-web.
+
+fn main() {}

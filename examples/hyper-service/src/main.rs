@@ -1,0 +1,3 @@
+//! A plain hyper service behind the tower layer.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! A gRPC service behind the tower layer.
+
+fn main() {}

@@ -1,0 +1,8 @@
+//! Private database servers for tests and benches: on loopback, in a folder of their own, gone with the process that
+//! started them.
+//!
+//! A missing program is a panic that names the Debian package to install, never a skipped test.
+
+mod process;
+
+pub use process::{Process, free_port};
