@@ -16,6 +16,7 @@ use crate::handle::Handle;
 use crate::id::{SessionId, Subject};
 use crate::layer::AuthLayer;
 use crate::request::RequestFacts;
+use crate::revocation::keeper::{self, Keeper};
 use crate::revocation::marks::{self, Marks};
 use crate::revocation::{Revocations, feed};
 use crate::routes::{Endpoint, Route};
@@ -362,6 +363,13 @@ impl<C: AppClaims> AuthorityBuilder<C> {
             )),
             runtime.spawn(marks::write(store.clone(), marks.clone(), deadline)),
             runtime.spawn(feed::purge(store.clone(), retention, deadline)),
+            runtime.spawn(keeper::keep(Keeper {
+                store: store.clone(),
+                revocations: revocations.clone(),
+                clock: settings.clock.clone(),
+                access_lifetime: settings.access_lifetime,
+                deadline,
+            })),
         ];
         let engine = Engine {
             settings,

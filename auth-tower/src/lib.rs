@@ -61,12 +61,12 @@ pub use id::{InvalidId, SessionId, Subject, SubjectKey};
 pub use passwords::Passwords;
 pub use request::RequestFacts;
 pub use routes::{Endpoint, Reply, RequestBody, Route};
-pub use session::Session;
 #[cfg(feature = "memory")]
 pub use session::store::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use session::store::SqliteStore;
 pub use session::store::StoreError;
+pub use session::{Session, Watch};
 pub use token::{
     Algorithm, FileProblem, KeyError, KeyRing, KeyRingBuilder, RefreshKey, Registered, SigningKey, VariableProblem,
     VerifyingKey,
