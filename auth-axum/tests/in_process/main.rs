@@ -17,4 +17,5 @@ mod silent_exchange;
 mod store_calls;
 mod support;
 mod transport;
+mod watch;
 mod wiring;

@@ -316,3 +316,6 @@ impl Watchers {
         self.state.lock().watched.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;
