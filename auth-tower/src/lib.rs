@@ -86,4 +86,5 @@ pub use token::{
     Algorithm, FileProblem, KeyError, KeyRing, KeyRingBuilder, RefreshKey, Registered, SigningKey, VariableProblem,
     VerifyingKey,
 };
+pub use wire::grpc::GrpcStatus;
 pub use wire::problem::{Code, Denial, Rendered};
