@@ -52,17 +52,13 @@ pub(crate) async fn send(app: &App, ask: Ask) -> Reply {
 }
 
 async fn read(response: HttpResponse<BoxBody>) -> Reply {
-    let headers: HeaderMap = response
-        .headers()
-        .iter()
-        .map(|(name, value)| {
-            let name = HeaderName::from_bytes(name.as_str().as_bytes()).unwrap();
-            (name, HeaderValue::from_bytes(value.as_bytes()).unwrap())
-        })
-        .fold(HeaderMap::new(), |mut headers, (name, value)| {
-            headers.append(name, value);
-            headers
-        });
+    let mut headers = HeaderMap::new();
+    for (name, value) in response.headers() {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).unwrap();
+        let mut same = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+        same.set_sensitive(value.is_sensitive());
+        headers.append(name, same);
+    }
     let denial = response.extensions().get::<Denial>().cloned();
     Reply {
         status: response.status().as_u16(),
