@@ -9,7 +9,8 @@ use std::process::Command;
 use std::sync::{Arc, Barrier, Mutex};
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpServer, test, web};
+use actix_web::test::init_service;
+use actix_web::{App, HttpServer, web};
 use auth_actix::Claims;
 use auth_tower::{
     Accounts, AccountsError, Algorithm, Auth, Grant, KeyRing, Login, MemoryStore, RefreshKey, SigningKey, Subject,
@@ -176,7 +177,7 @@ fn apps_of_their_own_on_threads_of_their_own_are_no_error() {
                 let together = together.clone();
                 let test = async move {
                     let auth = auth("https://id.example.com");
-                    let app = test::init_service(App::new().wrap(auth_actix::middleware(&auth))).await;
+                    let app = init_service(App::new().wrap(auth_actix::middleware(&auth))).await;
                     together.wait();
                     drop(app);
                 };
