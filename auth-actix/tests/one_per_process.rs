@@ -175,15 +175,15 @@ fn apps_of_their_own_on_threads_of_their_own_are_no_error() {
             .into_iter()
             .map(|system| {
                 let together = together.clone();
-                let test = async move {
+                let test = move || async move {
                     let auth = auth("https://id.example.com");
                     let app = init_service(App::new().wrap(auth_actix::middleware(&auth))).await;
                     together.wait();
                     drop(app);
                 };
                 std::thread::spawn(move || match system {
-                    true => actix_web::rt::System::new().block_on(test),
-                    false => tokio::runtime::Runtime::new().unwrap().block_on(test),
+                    true => actix_web::rt::System::new().block_on(test()),
+                    false => tokio::runtime::Runtime::new().unwrap().block_on(test()),
                 })
             })
             .collect();
