@@ -35,3 +35,4 @@ mod support;
 #[path = "../../../auth-axum/tests/in_process/transport.rs"]
 mod transport;
 mod wiring;
+mod workers;
