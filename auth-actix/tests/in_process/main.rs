@@ -11,6 +11,7 @@
     reason = "helpers of tests, where failing loudly is the point"
 )]
 
+mod bodies;
 #[path = "../../../auth-axum/tests/in_process/clocks.rs"]
 mod clocks;
 mod errors;
