@@ -59,6 +59,26 @@ impl Request {
         format!("{} {}", self.method, self.target)
     }
 
+    /// The target.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The method.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The header lines of our own making, in order.
+    pub fn headers(&self) -> &[(Vec<u8>, Vec<u8>)] {
+        &self.headers
+    }
+
+    /// The body, if it has one.
+    pub fn content(&self) -> Option<&[u8]> {
+        self.body.as_deref()
+    }
+
     /// Whether the answer has no body, whatever its headers say.
     pub fn is_head(&self) -> bool {
         self.method == "HEAD"
@@ -234,7 +254,11 @@ impl Connection {
     }
 
     async fn read_answer(&mut self, headless: bool) -> std::io::Result<Response> {
-        let mut response = self.read_head().await?;
+        let response = self.read_head().await?;
+        self.read_body(response, headless).await
+    }
+
+    async fn read_body(&mut self, mut response: Response, headless: bool) -> std::io::Result<Response> {
         if headless || matches!(response.status, 101 | 204 | 304) {
             return Ok(response);
         }
@@ -260,12 +284,25 @@ impl Connection {
         }
     }
 
+    /// Reads the body that belongs to this head.
+    ///
+    /// # Errors
+    /// When the connection breaks before the whole body is here.
+    pub async fn body(&mut self, head: Response, headless: bool) -> std::io::Result<Response> {
+        match tokio::time::timeout(PATIENCE, self.read_body(head, headless)).await {
+            Ok(answer) => answer,
+            Err(_) => panic!("no end within {PATIENCE:?}"),
+        }
+    }
+
     async fn read_head(&mut self) -> std::io::Result<Response> {
         let status_line = self.line().await?;
         let status = std::str::from_utf8(&status_line)
             .ok()
             .and_then(|line| {
-                let rest = line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 "))?;
+                let rest = line
+                    .strip_prefix("HTTP/1.1 ")
+                    .or_else(|| line.strip_prefix("HTTP/1.0 "))?;
                 rest.get(..3)?.parse().ok()
             })
             .unwrap_or_else(|| panic!("not a status line: {:?}", String::from_utf8_lossy(&status_line)));

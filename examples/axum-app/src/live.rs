@@ -66,7 +66,10 @@ async fn talk(mut socket: WebSocket, claims: Claims<User>, mut lifetime: Lifetim
 
 /// Returns when the client has gone, or why it has to go.
 async fn echo(socket: &mut WebSocket, claims: &Claims<User>) -> Option<Close> {
-    socket.send(Message::Text(live::greeting(&claims.name).into())).await.ok()?;
+    socket
+        .send(Message::Text(live::greeting(&claims.name).into()))
+        .await
+        .ok()?;
     loop {
         match socket.recv().await? {
             Ok(Message::Text(text)) => socket.send(Message::Text(text)).await.ok()?,
