@@ -25,7 +25,7 @@ pub(crate) fn app(config: &mut ServiceConfig) {
         .service(readable("/healthz", read().to(async || "ok")))
         .default_service(web::to(async || refuse(Problem::NOT_FOUND)));
     for asset in demo::page::assets() {
-        config.service(readable(asset.path, read().to(async move || page(asset))));
+        config.service(readable(asset.path, read().to(move || async move { page(asset) })));
     }
 }
 
@@ -40,7 +40,7 @@ fn readable(path: &str, route: Route) -> Resource {
 
 /// A resource with this route, and 405 for every other method.
 fn only(path: &str, allow: &'static str, route: Route) -> Resource {
-    let other = web::to(async move || {
+    let other = web::to(move || async move {
         let mut refusal = refuse(Problem::WRONG_METHOD);
         refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         refusal

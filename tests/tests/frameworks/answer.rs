@@ -7,15 +7,15 @@ use serde_json::{Map, Value};
 
 /// What a client can tell of an answer, but for tokens, ids and times.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// Every header, its lines in the order in which they came.
-    pub headers: BTreeMap<String, Vec<String>>,
-    pub body: String,
+    pub(crate) headers: BTreeMap<String, Vec<String>>,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub fn of(response: &Response) -> Self {
+    pub(crate) fn of(response: &Response) -> Self {
         let mut headers = BTreeMap::<_, Vec<_>>::new();
         for (name, value) in &response.headers {
             let value = String::from_utf8_lossy(value);
@@ -37,7 +37,7 @@ impl Answer {
     }
 
     /// The connection was closed without one.
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self {
             status: 0,
             headers: BTreeMap::new(),
@@ -46,7 +46,7 @@ impl Answer {
     }
 
     /// All of it on one line.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("{} {:?} {}", self.status, self.headers, self.body)
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::OnceCell;
 
 /// The clients of one app. Each signs in when it is first needed.
 #[derive(Debug)]
-pub struct Cast<'a> {
+pub(crate) struct Cast<'a> {
     app: &'a Running,
     live: OnceCell<Client>,
     other: OnceCell<Client>,
@@ -14,7 +14,7 @@ pub struct Cast<'a> {
 }
 
 impl<'a> Cast<'a> {
-    pub fn of(app: &'a Running) -> Self {
+    pub(crate) fn of(app: &'a Running) -> Self {
         Self {
             app,
             live: OnceCell::new(),
@@ -23,22 +23,22 @@ impl<'a> Cast<'a> {
         }
     }
 
-    pub fn app(&self) -> &Running {
+    pub(crate) fn app(&self) -> &Running {
         self.app
     }
 
     /// Alice, in a session that lives.
-    pub async fn live(&self) -> &Client {
+    pub(crate) async fn live(&self) -> &Client {
         self.live.get_or_init(|| Client::alice(self.app)).await
     }
 
     /// Bob, in another one.
-    pub async fn other(&self) -> &Client {
+    pub(crate) async fn other(&self) -> &Client {
         self.other.get_or_init(|| Client::bob(self.app)).await
     }
 
     /// Alice, in a session that was ended.
-    pub async fn dead(&self) -> &Client {
+    pub(crate) async fn dead(&self) -> &Client {
         let sign_in_and_out = async || {
             let client = Client::alice(self.app).await;
             let out = Request::post("/auth/logout").refresh(&client.refresh_token());
@@ -51,7 +51,7 @@ impl<'a> Cast<'a> {
 
 /// What a request brings to say who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Credential {
+pub(crate) enum Credential {
     Nothing,
     Valid,
     ValidLowerCase,
@@ -101,7 +101,7 @@ pub enum Credential {
 }
 
 impl Credential {
-    pub const ALL: [Self; 46] = [
+    pub(crate) const ALL: [Self; 46] = [
         Self::Nothing,
         Self::Valid,
         Self::ValidLowerCase,
@@ -151,7 +151,7 @@ impl Credential {
     ];
 
     /// The request with it.
-    pub async fn on(self, request: Request, cast: &Cast<'_>) -> Request {
+    pub(crate) async fn on(self, request: Request, cast: &Cast<'_>) -> Request {
         match self {
             Self::Nothing => request,
             Self::Valid | Self::ValidLowerCase | Self::ValidTwice | Self::ValidAndCookie | Self::ValidAndDeadCookie => {

@@ -4,18 +4,18 @@ use crate::answer::Answer;
 
 /// A difference that a framework forces.
 #[derive(Debug)]
-pub struct Forced {
+pub(crate) struct Forced {
     /// Which rows.
     rows: fn(&str) -> bool,
     /// The answers' statuses, axum's and actix's.
     statuses: (u16, u16),
     /// The reason.
-    pub why: &'static str,
+    pub(crate) why: &'static str,
 }
 
 impl Forced {
     /// Whether the answers differ as they are said to.
-    pub fn holds(&self, axum: &Answer, actix: &Answer) -> bool {
+    pub(crate) fn holds(&self, axum: &Answer, actix: &Answer) -> bool {
         (axum.status, actix.status) == self.statuses
     }
 }
@@ -23,6 +23,6 @@ impl Forced {
 const FORCED: &[Forced] = &[];
 
 /// The difference that is expected in this row.
-pub fn difference(what: &str) -> Option<&'static Forced> {
+pub(crate) fn difference(what: &str) -> Option<&'static Forced> {
     FORCED.iter().find(|forced| (forced.rows)(what))
 }

@@ -9,10 +9,10 @@ use crate::forced;
 const TOLD: usize = 25;
 
 /// What an app answered, row by row.
-pub type Table = Vec<(String, Answer)>;
+pub(crate) type Table = Vec<(String, Answer)>;
 
 /// Starts both apps with the same secrets, lets `table` ask each, and fails on every row that is answered differently.
-pub async fn alike(table: impl AsyncFn(&Running) -> Table) {
+pub(crate) async fn alike(table: impl AsyncFn(&Running) -> Table) {
     let (axum, actix) = tokio::join!(start(App::Axum), start(App::Actix));
     let (axum, actix) = tokio::join!(table(&axum), table(&actix));
     compare(axum, actix);
@@ -58,7 +58,7 @@ fn compare(axum: Table, actix: Table) {
 }
 
 /// Sends a request on a connection of its own. Of a stream that does not end, the first chunk is the body.
-pub async fn ask(app: &Running, request: &Request) -> Answer {
+pub(crate) async fn ask(app: &Running, request: &Request) -> Answer {
     match answer(app, request).await {
         Ok(response) => Answer::of(&response),
         Err(_) => Answer::none(),

@@ -7,7 +7,7 @@ use crate::credentials::{Cast, Credential};
 use crate::pair::{Table, alike, ask};
 
 /// The routes that leave the sessions as they are. The grace makes an exchange repeatable.
-pub fn quiet() -> Vec<Request> {
+pub(crate) fn quiet() -> Vec<Request> {
     vec![
         Request::get("/"),
         Request::get("/healthz"),
