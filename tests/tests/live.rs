@@ -326,7 +326,8 @@ async fn a_client_that_does_not_read_is_closed_too(at: Target) {
     let (mut open, _) = Socket::open(&app, &socket().bearer(&client.access)).await;
     let text = "x".repeat(16 * 1024);
     // Until nothing moves any more.
-    while let Ok(()) = tokio::time::timeout(Duration::from_millis(500), open.send(Message::text(text.as_str()))).await {}
+    while let Ok(()) = tokio::time::timeout(Duration::from_millis(500), open.send(Message::text(text.as_str()))).await {
+    }
     let out = Request::post("/auth/logout").refresh(&client.refresh_token());
     assert_eq!(out.send(app.address()).await.status, 204);
     until(Instant::now(), NOTICE).await;

@@ -1,6 +1,6 @@
 //! An answer with everything replaced that may differ between two apps which mean the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use acceptance::{Jwt, RefreshToken, Response};
 use serde_json::{Map, Value};
@@ -36,18 +36,58 @@ impl Answer {
         }
     }
 
-    /// The connection was closed without one.
-    pub(crate) fn none() -> Self {
+    /// With nothing but a status; 0 where the connection was closed without an answer.
+    pub(crate) fn bare(status: u16) -> Self {
         Self {
-            status: 0,
+            status,
             headers: BTreeMap::new(),
             body: String::new(),
         }
     }
 
-    /// All of it on one line.
-    pub(crate) fn line(&self) -> String {
-        format!("{} {:?} {}", self.status, self.headers, self.body)
+    /// The refusal of a request that brings nothing.
+    pub(crate) fn missing_token() -> Self {
+        let body = r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"missing_token","detail":"No access token was sent."}"#;
+        let mut answer = Self::bare(401)
+            .with("cache-control", "no-store")
+            .with("content-type", "application/problem+json")
+            .with("content-length", &body.len().to_string())
+            .with("date", "<date>")
+            .with("www-authenticate", "Bearer");
+        answer.body = self::body(body.as_bytes());
+        answer
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.entry(name.to_owned()).or_default().push(value.to_owned());
+        self
+    }
+
+    /// Without a header, if it has this value.
+    #[must_use]
+    pub(crate) fn without(mut self, name: &str, value: &str) -> Self {
+        if self.headers.get(name).is_some_and(|lines| lines == &[value]) {
+            self.headers.remove(name);
+        }
+        self
+    }
+
+    /// What differs between the two, axum's and actix's, for a person.
+    pub(crate) fn difference(axum: &Self, actix: &Self) -> String {
+        let mut told = format!("{} against {}", axum.status, actix.status);
+        let names: BTreeSet<_> = axum.headers.keys().chain(actix.headers.keys()).collect();
+        for name in names {
+            let (one, other) = (axum.headers.get(name), actix.headers.get(name));
+            if one != other {
+                told += &format!("\n    {name}: {one:?} against {other:?}");
+            }
+        }
+        if axum.body != actix.body {
+            told += &format!("\n    {:.300} against {:.300}", axum.body, actix.body);
+        }
+        told
     }
 }
 

@@ -232,7 +232,7 @@ impl Credential {
             Self::OtherIssuer => request.bearer(&jwt.claim("iss", "https://evil.example").sign(ACCESS_SECRET)),
             Self::OtherAudience => request.bearer(&jwt.claim("aud", "another").sign(ACCESS_SECRET)),
             Self::OtherType => request.bearer(&jwt.header("typ", "JWT").sign(ACCESS_SECRET)),
-            Self::TooLong => request.bearer(&jwt.claim("more", base64url([7; 9000])).sign(ACCESS_SECRET)),
+            Self::TooLong => request.bearer(&jwt.claim("more", base64url([7; 5000])).sign(ACCESS_SECRET)),
             Self::Revoked | Self::RevokedAndCookie => request.bearer(&cast.dead().await.access),
             other => panic!("{other:?} has an arm of its own"),
         };

@@ -8,13 +8,13 @@ use tokio::net::TcpStream;
 
 use crate::answer::Answer;
 use crate::credentials::{Cast, Credential};
-use crate::pair::{Table, alike};
+use crate::pair::{Table, alike, like_any_other};
 use crate::requests::quiet;
 
 async fn ask(app: &Running, request: &Request) -> Answer {
     match answer(app, request).await {
-        Some(response) => Answer::of(&response),
-        None => Answer::none(),
+        Some(response) => like_any_other(request, Answer::of(&response)),
+        None => Answer::bare(0),
     }
 }
 
@@ -107,6 +107,25 @@ async fn a_refresh_cookie_on_a_line_of_its_own_is_exchanged() {
             assert_eq!(response.status, 200, "{lines}: {response:?}");
             acceptance::expect::exchanged(&response);
             table.push((format!("{lines} lines"), Answer::of(&response)));
+        }
+        table
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_beyond_the_frameworks_limits() {
+    alike(async |app: &Running| {
+        let mut table = Table::new();
+        for kib in [1, 8, 15, 20, 100] {
+            let request = Request::get("/api/me").header("x-long", "a".repeat(kib * 1024));
+            table.push((format!("HTTP/2 a header of {kib} KiB"), ask(app, &request).await));
+        }
+        for headers in [50, 99, 150] {
+            let request = (0..headers).fold(Request::get("/api/me"), |request, number| {
+                request.header(format!("x-{number}"), "a")
+            });
+            table.push((format!("HTTP/2 {headers} headers"), ask(app, &request).await));
         }
         table
     })
