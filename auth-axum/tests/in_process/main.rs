@@ -8,8 +8,10 @@
     reason = "helpers of tests, where failing loudly is the point"
 )]
 
+mod clocks;
 mod events;
 mod gone_client;
+mod metrics;
 mod outages;
 mod revocation;
 mod rotation;
@@ -17,4 +19,5 @@ mod silent_exchange;
 mod store_calls;
 mod support;
 mod transport;
+mod watch;
 mod wiring;

@@ -11,11 +11,11 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::Revocations;
 use super::watchers::{Key, Patience, RETRY, Word};
-use crate::clock::Clock;
-use crate::engine::error_source;
 use crate::id::SessionId;
 use crate::session::store::StoreError;
 use crate::session::store::erased::ErasedStore;
+use crate::shared_clock::SharedClock;
+use crate::store_calls::StoreCalls;
 
 /// How many look-ups are under way at once: requests come first.
 const AT_ONCE: usize = 32;
@@ -23,10 +23,10 @@ const AT_ONCE: usize = 32;
 /// What it takes to ask for those who watch.
 pub(crate) struct Keeper {
     pub(crate) store: Arc<dyn ErasedStore>,
+    pub(crate) calls: Arc<StoreCalls>,
     pub(crate) revocations: Arc<Revocations>,
-    pub(crate) clock: Clock,
+    pub(crate) clock: Arc<SharedClock>,
     pub(crate) access_lifetime: Duration,
-    pub(crate) deadline: Duration,
 }
 
 /// Keeps those who watch informed, until the task is aborted.
@@ -92,7 +92,7 @@ impl Keeper {
                 if unreachable.load(Ordering::Relaxed) {
                     return hear(key, Word::Unreachable);
                 }
-                let asked = self.revocations.ask(&*self.store, key.0, self.deadline);
+                let asked = self.revocations.ask(&self.calls, &*self.store, key.0);
                 // A store that panics must not leave all others unheard.
                 let word = AssertUnwindSafe(asked).catch_unwind().await.unwrap_or(Word::Unknown);
                 if word == Word::Unreachable {
@@ -106,12 +106,9 @@ impl Keeper {
 
 impl Revocations {
     /// Asks the store whether a session lives, and takes in what it says.
-    pub(crate) async fn ask(&self, store: &dyn ErasedStore, session: SessionId, deadline: Duration) -> Word {
+    pub(crate) async fn ask(&self, calls: &StoreCalls, store: &dyn ErasedStore, session: SessionId) -> Word {
         let known = self.knowledge();
-        let answer = tokio::time::timeout(deadline, store.find(session))
-            .await
-            .unwrap_or(Err(StoreError::Timeout));
-        match answer {
+        match calls.ask(store.find(session)).await {
             Ok(Some(found)) if found.record.ended.is_none() => {
                 self.vouch(session, known);
                 self.looked_up(session);
@@ -128,13 +125,8 @@ impl Revocations {
                 self.end(session);
                 Word::Ended
             }
-            Err(error) => {
-                tracing::warn!(target: "auth", %error, source = error_source(&error), "the session store failed");
-                match error {
-                    StoreError::Unavailable(_) | StoreError::Timeout => Word::Unreachable,
-                    _ => Word::Unknown,
-                }
-            }
+            Err(StoreError::Unavailable(_) | StoreError::Timeout) => Word::Unreachable,
+            Err(StoreError::Full | StoreError::Corrupt(_) | StoreError::Open { .. }) => Word::Unknown,
         }
     }
 

@@ -254,7 +254,7 @@ impl Watchers {
     pub(super) fn take_due(&self, now: Timestamp, stale: Option<Duration>) -> Vec<Key> {
         let mut state = self.state.lock();
         // After a clock was set back no deadline on it means anything.
-        let set_back = state.last_round.replace(now).is_some_and(|last| now < last);
+        let set_back = state.last_round.replace(now).is_some_and(|last| now + RETRY < last);
         let due: Vec<Key> = if set_back || stale.is_some() {
             let is_due = |slot: &Slot| {
                 set_back || slot.next <= now || stale.is_some_and(|stale| now.distance(slot.asked) >= stale)
@@ -316,3 +316,6 @@ impl Watchers {
         self.state.lock().watched.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,11 +102,7 @@ impl Engine {
         );
         let over = |code| Err(self.denial(code).presented(true));
         if !confirmed || !self.revocations.knows_live(session, &token.subject_key) {
-            match self
-                .revocations
-                .ask(&*self.store, session, self.settings.store_deadline)
-                .await
-            {
+            match self.revocations.ask(&self.calls, &*self.store, session).await {
                 Word::Ended => return over(Code::TokenRevoked),
                 Word::Lapsed => return over(Code::RefreshTokenExpired),
                 Word::Unknown | Word::Unreachable if on_outage == OnOutage::Refuse => return Err(self.unavailable()),
