@@ -99,3 +99,34 @@ fn guarded(name: &HeaderName, mut value: HeaderValue) -> HeaderValue {
 fn status(number: u16) -> StatusCode {
     StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_twice_is_written_once() {
+        let mut into = HeaderMap::new();
+        into.append(SET_COOKIE, HeaderValue::from_static("theme=dark"));
+        into.append(
+            HeaderName::from_static("cache-control"),
+            HeaderValue::from_static("public"),
+        );
+        let headers = [
+            ("set-cookie", "refresh=1".to_owned()),
+            ("set-cookie", "access=2".to_owned()),
+            ("x-access-token", "3".to_owned()),
+            ("cache-control", "no-store".to_owned()),
+        ];
+        for _ in 0..2 {
+            write(&headers, &mut into);
+            let cookies: Vec<_> = into.get_all(SET_COOKIE).map(HeaderValue::as_bytes).collect();
+            assert_eq!(cookies, [b"theme=dark".as_slice(), b"refresh=1", b"access=2"]);
+            for (name, value) in [("x-access-token", "3"), ("cache-control", "no-store")] {
+                assert!(into.get_all(name).eq([value]), "{name}");
+            }
+        }
+        let sensitive: Vec<_> = into.get_all(SET_COOKIE).map(HeaderValue::is_sensitive).collect();
+        assert_eq!(sensitive, [false, true, true]);
+    }
+}
