@@ -10,6 +10,8 @@ use crate::app::{Running, Settings};
 pub enum App {
     /// `examples/axum-app`.
     Axum,
+    /// `examples/actix-app`.
+    Actix,
 }
 
 impl App {
@@ -17,6 +19,7 @@ impl App {
     pub const fn package(self) -> &'static str {
         match self {
             Self::Axum => "axum-app",
+            Self::Actix => "actix-app",
         }
     }
 }
@@ -78,6 +81,7 @@ macro_rules! on_every_store {
     ($($scenario:ident),+ $(,)?) => {
         // Apps: one line each.
         $crate::on_stores_of!(axum = Axum; [memory = Memory, sqlite = Sqlite]; [$($scenario)+]);
+        $crate::on_stores_of!(actix = Actix; [memory = Memory, sqlite = Sqlite]; [$($scenario)+]);
     };
 }
 
@@ -88,6 +92,7 @@ macro_rules! on_durable_stores {
         mod durable {
             use super::*;
             $crate::on_stores_of!(axum = Axum; [sqlite = Sqlite]; [$($scenario)+]);
+            $crate::on_stores_of!(actix = Actix; [sqlite = Sqlite]; [$($scenario)+]);
         }
     };
 }
@@ -99,6 +104,7 @@ macro_rules! on_every_app {
         mod any_store {
             use super::*;
             $crate::on_stores_of!(axum = Axum; [memory = Memory]; [$($scenario)+]);
+            $crate::on_stores_of!(actix = Actix; [memory = Memory]; [$($scenario)+]);
         }
     };
 }
