@@ -67,6 +67,8 @@ pub use session::store::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use session::store::SqliteStore;
 pub use session::store::StoreError;
+#[cfg(feature = "redis")]
+pub use session::store::{RedisOptions, RedisStore};
 pub use token::{
     Algorithm, FileProblem, KeyError, KeyRing, KeyRingBuilder, RefreshKey, Registered, SigningKey, VariableProblem,
     VerifyingKey,

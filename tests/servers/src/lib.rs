@@ -4,5 +4,9 @@
 //! A missing program is a panic that names the Debian package to install, never a skipped test.
 
 mod process;
+mod redis;
+mod redis_cluster;
 
 pub use process::{Process, free_port};
+pub use redis::Redis;
+pub use redis_cluster::RedisCluster;
