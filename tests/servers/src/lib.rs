@@ -3,6 +3,9 @@
 //!
 //! A missing program is a panic that names the Debian package to install, never a skipped test.
 
+mod postgres;
 mod process;
+mod remnants;
 
+pub use postgres::Postgres;
 pub use process::{Process, free_port};
