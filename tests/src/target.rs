@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use servers::Postgres;
+
 use crate::app::{Running, Settings};
 
 /// An example app.
@@ -28,6 +30,8 @@ pub enum Store {
     Memory,
     /// In a file of the test's own folder.
     Sqlite,
+    /// In a database of the test's own, on a server that the test process shares.
+    Postgres,
 }
 
 impl Store {
@@ -40,7 +44,13 @@ impl Store {
                 url.push(folder.join("auth.db"));
                 url
             }
+            Self::Postgres => Postgres::shared().create_database().into(),
         }
+    }
+
+    /// Whether sessions outlive the app's process; a test can then look into the store from outside.
+    pub const fn is_durable(self) -> bool {
+        !matches!(self, Self::Memory)
     }
 }
 
@@ -77,7 +87,7 @@ impl Target {
 macro_rules! on_every_store {
     ($($scenario:ident),+ $(,)?) => {
         // Apps: one line each.
-        $crate::on_stores_of!(axum = Axum; [memory = Memory, sqlite = Sqlite]; [$($scenario)+]);
+        $crate::on_stores_of!(axum = Axum; [memory = Memory, sqlite = Sqlite, postgres = Postgres]; [$($scenario)+]);
     };
 }
 
@@ -86,6 +96,17 @@ macro_rules! on_every_store {
 macro_rules! on_durable_stores {
     ($($scenario:ident),+ $(,)?) => {
         mod durable {
+            use super::*;
+            $crate::on_stores_of!(axum = Axum; [sqlite = Sqlite, postgres = Postgres]; [$($scenario)+]);
+        }
+    };
+}
+
+/// Expands scenarios about a store that is a file into one test per app.
+#[macro_export]
+macro_rules! on_the_file_store {
+    ($($scenario:ident),+ $(,)?) => {
+        mod file {
             use super::*;
             $crate::on_stores_of!(axum = Axum; [sqlite = Sqlite]; [$($scenario)+]);
         }
