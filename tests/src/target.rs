@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use servers::Postgres;
+use servers::{Postgres, Redis, RedisCluster};
 
 use crate::app::{Running, Settings};
 
@@ -32,6 +32,10 @@ pub enum Store {
     Sqlite,
     /// In a database of the test's own, on a server that the test process shares.
     Postgres,
+    /// Under a prefix of the test's own, on a server that the test process shares.
+    Redis,
+    /// The same, on a cluster.
+    RedisCluster,
 }
 
 impl Store {
@@ -45,6 +49,8 @@ impl Store {
                 url
             }
             Self::Postgres => Postgres::shared().create_database().into(),
+            Self::Redis => Redis::shared().create_user().into(),
+            Self::RedisCluster => RedisCluster::shared().create_user().into(),
         }
     }
 
@@ -87,7 +93,7 @@ impl Target {
 macro_rules! on_every_store {
     ($($scenario:ident),+ $(,)?) => {
         // Apps: one line each.
-        $crate::on_stores_of!(axum = Axum; [memory = Memory, sqlite = Sqlite, postgres = Postgres]; [$($scenario)+]);
+        $crate::on_stores_of!(axum = Axum; [memory = Memory, sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
     };
 }
 
@@ -97,7 +103,7 @@ macro_rules! on_durable_stores {
     ($($scenario:ident),+ $(,)?) => {
         mod durable {
             use super::*;
-            $crate::on_stores_of!(axum = Axum; [sqlite = Sqlite, postgres = Postgres]; [$($scenario)+]);
+            $crate::on_stores_of!(axum = Axum; [sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
         }
     };
 }

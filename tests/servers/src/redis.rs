@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -48,6 +49,22 @@ impl Redis {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Redis> = OnceLock::new();
         SHARED.get_or_init(Self::start)
+    }
+
+    /// Makes a user who sees the keys of one prefix only, and returns the address for them. The prefix is the user's name
+    /// and a colon.
+    pub fn create_user(&self) -> String {
+        let name = new_user();
+        self.add_user(&name);
+        format!("redis://{name}:any@localhost:{}/?prefix={name}:", self.port)
+    }
+
+    pub(crate) fn add_user(&self, name: &str) {
+        let rights = "+@scripting +@read +@write +time +info +ping +cluster +wait";
+        let keys = format!("~{name}:*");
+        let mut command = vec!["ACL", "SETUSER", name, "on", "nopass", &keys];
+        command.extend(rights.split(' '));
+        assert_eq!(self.cli(&command), "OK");
     }
 
     /// Starts a replica of this server, and waits until it has all of its data.
@@ -202,6 +219,12 @@ impl Redis {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// A name that no other test of this process has.
+pub(crate) fn new_user() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn run(folder: &TempDir, arguments: &[String]) -> Process {

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::process::free_port;
-use crate::redis::Redis;
+use crate::redis::{Redis, new_user};
 
 const SLOTS: u16 = 16_384;
 
@@ -58,6 +58,17 @@ impl RedisCluster {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<RedisCluster> = OnceLock::new();
         SHARED.get_or_init(Self::start)
+    }
+
+    /// Makes a user who sees the keys of one prefix only, and returns the address for them. The prefix is the user's name
+    /// and a colon.
+    pub fn create_user(&self) -> String {
+        let name = new_user();
+        for node in &self.nodes {
+            node.add_user(&name);
+        }
+        let nodes = self.url().split_off("redis+cluster://".len());
+        format!("redis+cluster://{name}:any@{nodes}/?prefix={name}:")
     }
 
     /// Where its nodes listen.
