@@ -81,6 +81,8 @@ pub use session::store::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use session::store::SqliteStore;
 pub use session::store::StoreError;
+#[cfg(feature = "redis")]
+pub use session::store::{RedisOptions, RedisStore};
 pub use session::{Session, Watch};
 pub use token::{
     Algorithm, FileProblem, KeyError, KeyRing, KeyRingBuilder, RefreshKey, Registered, SigningKey, VariableProblem,
