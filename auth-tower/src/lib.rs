@@ -21,6 +21,7 @@
 //! | --- | --- | --- |
 //! | `memory` | sessions in this process's memory | yes |
 //! | `sqlite` | sessions in an SQLite file | |
+//! | `postgres` | sessions in PostgreSQL, for many instances | |
 //! | `argon2` | [`Passwords`] | yes |
 //! | `aws-lc-rs` | signatures by AWS-LC | yes |
 //! | `rust-crypto` | signatures in pure Rust; `aws-lc-rs` wins where both are on | |
@@ -78,6 +79,8 @@ pub use request::RequestFacts;
 pub use routes::{Endpoint, Reply, RequestBody, Route};
 #[cfg(feature = "memory")]
 pub use session::store::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use session::store::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use session::store::SqliteStore;
 pub use session::store::StoreError;
