@@ -161,6 +161,15 @@ impl Running {
         self.settings
     }
 
+    /// How much memory it holds at present, in bytes.
+    pub fn resident(&self) -> u64 {
+        let id = self.process.child.id().expect("a process that was not waited for");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process that is there");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = resident.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
+        kibibytes.expect("a number of kB") * 1024
+    }
+
     /// Sends a signal and leaves.
     pub fn signal(&self, signal: Signal) {
         let id = self.process.child.id().expect("a process that was not waited for");
