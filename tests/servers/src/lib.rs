@@ -3,9 +3,11 @@
 //!
 //! A missing program is a panic that names the Debian package to install, never a skipped test.
 
+mod pgbouncer;
 mod postgres;
 mod process;
 mod remnants;
 
+pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use process::{Process, free_port};

@@ -1,5 +1,6 @@
 //! Where sessions live.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use super::error::Problem;
@@ -11,6 +12,25 @@ pub enum Store {
     Memory,
     /// `sqlite://PATH`: a file, made if it is missing.
     Sqlite(PathBuf),
+    /// `postgres://…` or `postgresql://…`: a database, which instances share.
+    Postgres(Address),
+}
+
+/// The address of a server. It may hold a password, so it is not printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(String);
+
+impl Address {
+    /// The address, for connecting.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Address(…)")
+    }
 }
 
 /// The value is never repeated: the address of a store may hold its password.
@@ -18,9 +38,10 @@ pub(super) fn parse(text: &str) -> Result<Store, Problem> {
     if text == "memory:" {
         return Ok(Store::Memory);
     }
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return Ok(Store::Postgres(Address(text.to_owned())));
+    }
     for (scheme, name) in [
-        ("postgres://", "PostgreSQL"),
-        ("postgresql://", "PostgreSQL"),
         ("redis://", "Redis"),
         ("rediss://", "Redis over TLS"),
         ("redis+cluster://", "Redis Cluster"),
