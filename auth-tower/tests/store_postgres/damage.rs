@@ -14,7 +14,7 @@ async fn a_damaged_row_is_refused_and_the_others_are_not() {
     let store = connect(&url).await;
     Postgres::query_at(
         &url,
-        "ALTER TABLE auth.sessions DROP CONSTRAINT sessions_generation_check, DROP CONSTRAINT sessions_confirmed_check, \
+        "ALTER TABLE auth.sessions DROP CONSTRAINT sessions_generation_check, \
          DROP CONSTRAINT sessions_subject_key_check",
     );
     let damages = [
@@ -26,7 +26,6 @@ async fn a_damaged_row_is_refused_and_the_others_are_not() {
         "subject = 'bob'",
         "generation = -1",
         "generation = 4294967296",
-        "confirmed = -5",
         "format = 2",
         "subject_key = '\\x00'",
     ];

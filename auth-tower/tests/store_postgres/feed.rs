@@ -51,11 +51,9 @@ async fn a_strangers_open_transaction_holds_nothing_up() {
     let url = database().await;
     let (near, far) = (connect(&url).await, connect(&url).await);
     let mut stranger = stranger(&url).await;
-    sql(
-        &mut stranger,
-        "CREATE TABLE theirs (x int); BEGIN ISOLATION LEVEL SERIALIZABLE; INSERT INTO theirs VALUES (1)",
-    )
-    .await;
+    sql(&mut stranger, "CREATE TABLE theirs (x int)").await;
+    sql(&mut stranger, "BEGIN ISOLATION LEVEL SERIALIZABLE").await;
+    sql(&mut stranger, "INSERT INTO theirs VALUES (1)").await;
     let cursor = read(&far, Cursor::start()).await.cursor;
     let id = begin(&near, "alice", 1).await;
     let reader = reading(&far, cursor);

@@ -166,9 +166,10 @@ async fn a_read_only_database_is_refused_and_one_that_becomes_so_is_an_outage() 
     let refused = store.advance(id, step(1)).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     let mut owner = stranger(&url).await;
+    sql(&mut owner, "SET default_transaction_read_only = off").await;
     sql(
         &mut owner,
-        &format!("SET default_transaction_read_only = off; ALTER DATABASE {name} RESET default_transaction_read_only"),
+        &format!("ALTER DATABASE {name} RESET default_transaction_read_only"),
     )
     .await;
     assert!(

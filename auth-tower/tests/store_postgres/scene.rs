@@ -4,7 +4,9 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use auth_tower::session::record::{Client, Lifetime};
-use auth_tower::session::store::{Advance, Ended, Endings, NewSession, PostgresStore, SessionStore, StoreError};
+use auth_tower::session::store::{
+    Advance, Ended, Endings, NewSession, PostgresOptions, PostgresStore, SessionStore, StoreError,
+};
 use auth_tower::{SessionId, Subject};
 use servers::Postgres;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -68,8 +70,13 @@ pub(crate) async fn server(settings: &'static [&'static str]) -> (Postgres, Stri
     .unwrap()
 }
 
+/// With a deadline that a slow machine keeps too.
 pub(crate) async fn connect(url: &str) -> PostgresStore {
-    PostgresStore::connect(url).await.unwrap()
+    PostgresOptions::new()
+        .with_deadline(PATIENCE)
+        .connect(url)
+        .await
+        .unwrap()
 }
 
 /// A connection of somebody else's.
