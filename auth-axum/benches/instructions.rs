@@ -93,7 +93,7 @@ fn run(route: &str, algorithm: &str, rounds: u32) {
             authorization.pop();
         }
         let path = if route == "public" { "/public" } else { "/me" };
-        while auth.health().feed_age.is_none() {
+        while !auth.health().feed_is_fresh {
             // Sleeping costs no instructions; spinning would drown what is counted.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

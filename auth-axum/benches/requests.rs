@@ -47,7 +47,7 @@ fn requests(c: &mut Criterion) {
             let app = fixture::app(&auth);
             let authorization = fixture::sign_in(&app, "alice").await.0;
             for auth in [&auth, &cold] {
-                while auth.health().feed_age.is_none() {
+                while !auth.health().feed_is_fresh {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             }

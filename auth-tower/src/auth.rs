@@ -23,6 +23,8 @@ use crate::session::EndReason;
 use crate::session::rotation::Reuse;
 use crate::session::store::erased::ErasedStore;
 use crate::session::store::{Retention, SessionStore};
+use crate::shared_clock::SharedClock;
+use crate::store_calls::StoreCalls;
 use crate::token::{Issuer, KeyRing, Rules, Verifier, decode_app};
 use crate::wire::problem::{Denial, Rendered};
 
@@ -116,8 +118,13 @@ impl<C> Auth<C> {
 
     /// How the parts that run by themselves are doing.
     pub fn health(&self) -> Health {
+        let engine = &self.engine;
+        let now = engine.now();
         Health {
-            feed_age: self.engine.revocations.feed_age(self.engine.now()),
+            feed_age: engine.revocations.feed_age(now),
+            feed_is_fresh: engine.revocations.is_fresh(now),
+            store_answers: !engine.calls.is_out(),
+            clock_offset_millis: engine.clock.offset_millis(),
         }
     }
 }
@@ -141,9 +148,17 @@ impl<C> fmt::Debug for Auth<C> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// How long ago the revocation feed was read to its end; `None` if that is longer than the allowed staleness, so that
-    /// tokens are checked against the store.
+    /// How long ago the revocation feed was read to its end: an ending elsewhere that is older is honoured here. `None` before
+    /// the first time.
     pub feed_age: Option<Duration>,
+    /// Whether that is within the allowed staleness. Otherwise tokens are checked against the store.
+    pub feed_is_fresh: bool,
+    /// Whether the store is waited for. It is not while its last calls have failed in a row; what needs it is then answered 503 at
+    /// once, and a few calls a second find out when it is back.
+    pub store_answers: bool,
+    /// What is added to this machine's clock to have the store's, which tokens are dated by. In milliseconds; far from zero, one
+    /// of the two is wrong.
+    pub clock_offset_millis: i64,
 }
 
 /// The settings of an authority. Everything has a safe default but [`issuer`](Self::issuer), [`audience`](Self::audience),
@@ -267,7 +282,10 @@ impl<C: AppClaims> AuthorityBuilder<C> {
         self
     }
 
-    /// The longest wait for the store. Default: 2 seconds.
+    /// The longest wait for the store. Default: 2 seconds; at most a minute.
+    ///
+    /// After 16 calls in a row that failed or took longer, further ones fail at once, but for about ten a second that find out
+    /// when the store is back; and never do more than 8,192 calls wait at a time.
     pub fn store_deadline(mut self, deadline: Duration) -> Self {
         self.settings.store_deadline = deadline;
         self
@@ -299,7 +317,10 @@ impl<C: AppClaims> AuthorityBuilder<C> {
         self
     }
 
-    /// Another clock, for tests. Embedded stores have their own.
+    /// Another clock of this machine, for tests. Embedded stores have their own.
+    ///
+    /// Whatever it says, sessions and access tokens are dated by the store's clock, which every answer of the store tells; so
+    /// instances whose clocks are minutes apart agree. [`Health::clock_offset_millis`] is the difference.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.settings.clock = clock;
         self
@@ -352,19 +373,24 @@ impl<C: AppClaims> AuthorityBuilder<C> {
             endings: memory,
         };
         let deadline = settings.store_deadline;
+        let clock = Arc::new(SharedClock::new(settings.clock.clone()));
+        let calls = Arc::new(StoreCalls::new(deadline, clock.clone()));
         let tasks = [
             runtime.spawn(feed::follow(
                 store.clone(),
+                calls.clone(),
                 revocations.clone(),
-                settings.clock.clone(),
+                clock.clone(),
                 settings.max_staleness,
                 deadline,
             )),
-            runtime.spawn(marks::write(store.clone(), marks.clone(), deadline)),
-            runtime.spawn(feed::purge(store.clone(), retention, deadline)),
+            runtime.spawn(marks::write(store.clone(), calls.clone(), marks.clone(), deadline)),
+            runtime.spawn(feed::purge(store.clone(), calls.clone(), retention, deadline)),
         ];
         let engine = Engine {
             settings,
+            clock,
+            calls,
             keys: self.keys,
             verifier,
             issuer,

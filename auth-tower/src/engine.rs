@@ -17,6 +17,8 @@ use crate::revocation::{Known, Revocations};
 use crate::session::record::{EndReason, Over};
 use crate::session::store::erased::ErasedStore;
 use crate::session::store::{Ended, Ending, StoreError};
+use crate::shared_clock::SharedClock;
+use crate::store_calls::{Answer, StoreCalls};
 use crate::token::{Issuer, KeyRing, PresentedRefresh, Verdict, VerifiedToken, Verifier};
 use crate::wire::bearer::{Bearer, bearer, is_readable};
 use crate::wire::cookies;
@@ -25,6 +27,8 @@ use crate::wire::problem::{Code, Denial};
 /// Everything an authority needs, compiled once for every application.
 pub(crate) struct Engine {
     pub(crate) settings: Settings,
+    pub(crate) clock: Arc<SharedClock>,
+    pub(crate) calls: Arc<StoreCalls>,
     pub(crate) keys: KeyRing,
     pub(crate) verifier: Verifier,
     pub(crate) issuer: Issuer,
@@ -102,7 +106,7 @@ const MAX_SESSIONS_TRIED: usize = 4;
 
 impl Engine {
     pub(crate) fn now(&self) -> Timestamp {
-        self.settings.clock.now()
+        self.clock.now()
     }
 
     pub(crate) fn denial(&self, code: Code) -> Denial {
@@ -121,18 +125,12 @@ impl Engine {
         }
     }
 
-    /// Puts the deadline on a store call, and logs its failure once.
-    pub(crate) async fn stored<T>(
+    /// Asks the store, within the deadline and the bounds of [`StoreCalls`].
+    pub(crate) async fn stored<T: Answer>(
         &self,
         call: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let answer = tokio::time::timeout(self.settings.store_deadline, call)
-            .await
-            .unwrap_or(Err(StoreError::Timeout));
-        if let Err(error) = &answer {
-            tracing::warn!(target: "auth", %error, source = error_source(error), "the session store failed");
-        }
-        answer
+        self.calls.ask(call).await
     }
 
     /// The same for the application's accounts.

@@ -25,7 +25,19 @@
 //! | `argon2` | [`Passwords`] | yes |
 //! | `aws-lc-rs` | signatures by AWS-LC | yes |
 //! | `rust-crypto` | signatures in pure Rust; `aws-lc-rs` wins where both are on | |
+//! | `metrics` | numbers for the `metrics` facade, below | |
 //! | `conformance` | the suite that every session store must pass | |
+//!
+//! # Metrics
+//!
+//! With the feature `metrics`; [`Auth::health`] has the same for a health check.
+//!
+//! | name | kind | what |
+//! | --- | --- | --- |
+//! | `auth_revocation_feed_age_seconds` | gauge | how long ago the feed of endings was read to its end |
+//! | `auth_store_clock_offset_seconds` | gauge | what is added to this machine's clock to have the store's |
+//! | `auth_store_failures_total` | counter | store calls that failed or took too long |
+//! | `auth_store_refused_total` | counter | store calls that were not made: the store is out, or too many wait for it |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -38,6 +50,7 @@ mod csrf;
 mod engine;
 mod event;
 mod exchange;
+mod gauges;
 mod handle;
 mod id;
 pub mod layer;
@@ -47,6 +60,8 @@ mod request;
 mod revocation;
 mod routes;
 pub mod session;
+mod shared_clock;
+mod store_calls;
 mod token;
 mod wire;
 

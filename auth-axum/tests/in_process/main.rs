@@ -8,8 +8,10 @@
     reason = "helpers of tests, where failing loudly is the point"
 )]
 
+mod clocks;
 mod events;
 mod gone_client;
+mod metrics;
 mod outages;
 mod revocation;
 mod rotation;

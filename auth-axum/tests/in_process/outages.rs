@@ -250,7 +250,11 @@ async fn lose_the_feed(world: &World) {
     world.store.fail(Call::EndedSince, Fault::Hang);
     world.settle().await;
     world.travel(6 * SECOND);
-    assert_eq!(world.auth.health().feed_age, None);
+    let health = world.auth.health();
+    assert!(
+        !health.feed_is_fresh && health.feed_age >= Some(6 * SECOND),
+        "{health:?}"
+    );
     let _ = world.store.calls();
 }
 
@@ -259,7 +263,7 @@ async fn op_06_without_a_fresh_feed_a_session_is_looked_up_once_in_a_while() {
     let world = World::new();
     let (alice, bob) = (world.sign_in("alice").await, world.sign_in("bob").await);
     world.settle().await;
-    assert!(world.auth.health().feed_age.is_some());
+    assert!(world.auth.health().feed_is_fresh);
     lose_the_feed(&world).await;
     for _ in 0..5 {
         assert_eq!(world.me(&alice.access).await.status, 200);
@@ -270,7 +274,7 @@ async fn op_06_without_a_fresh_feed_a_session_is_looked_up_once_in_a_while() {
 
     world.store.heal();
     world.settle().await;
-    assert!(world.auth.health().feed_age.is_some());
+    assert!(world.auth.health().feed_is_fresh);
     let carol = world.sign_in("carol").await;
     let _ = world.store.calls();
     assert_eq!(world.me(&carol.access).await.status, 200);
@@ -342,4 +346,61 @@ async fn an_outage_does_not_open_a_session_that_may_have_been_ended() {
     for world in [&here, &there] {
         assert_eq!(world.me(&alice.access).await.code(), "token_revoked");
     }
+}
+
+/// Waits for the whole deadline, as long as it is waited for.
+async fn time_of_a_refresh(world: &World, alice: &SignedIn) -> (u16, Duration) {
+    let begun = Instant::now();
+    let reply = world.post_refresh(&alice.refresh).await;
+    assert!(!reply.clears());
+    (reply.status, begun.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn op_07_a_store_that_hangs_is_soon_not_waited_for_and_soon_asked_again() {
+    let world = World::with(|builder| builder.store_deadline(DEADLINE));
+    let alice = world.sign_in("alice").await;
+    world.store.fail_all(Fault::Hang);
+    let mut waited = 0;
+    while world.auth.health().store_answers {
+        assert_eq!(time_of_a_refresh(&world, &alice).await.0, 503);
+        waited += 1;
+        assert!(waited < 40, "it would be waited for for ever");
+    }
+    let mut at_once = 0;
+    for _ in 0..100 {
+        let (status, took) = time_of_a_refresh(&world, &alice).await;
+        assert_eq!(status, 503);
+        at_once += usize::from(took.is_zero());
+        assert!(took <= DEADLINE);
+    }
+    assert!(at_once >= 80, "{at_once} of 100 were refused at once");
+    assert_eq!(world.me(&alice.access).await.status, 200, "what needs no store goes on");
+
+    world.store.heal();
+    let back = Instant::now();
+    while time_of_a_refresh(&world, &alice).await.0 != 200 {
+        tokio::time::advance(Duration::from_millis(50)).await;
+    }
+    assert!(back.elapsed() <= SECOND, "{:?}", back.elapsed());
+    assert!(world.auth.health().store_answers);
+}
+
+#[tokio::test(start_paused = true)]
+async fn op_07_what_waits_for_a_store_is_bounded() {
+    let world = World::with(|builder| builder.store_deadline(DEADLINE));
+    let alice = world.sign_in("alice").await;
+    world.store.fail_all(Fault::Hang);
+    let _ = world.store.calls();
+    // Each is a session of its own, so none shares another's exchange.
+    let logins = (0..9_000).map(|_| world.try_sign_in("alice", "wonderland"));
+    let begun = Instant::now();
+    for reply in futures_util::future::join_all(logins).await {
+        assert_eq!(reply.status, 503);
+    }
+    assert!(begun.elapsed() <= 2 * DEADLINE, "{:?}", begun.elapsed());
+    let calls = world.store.calls();
+    assert!(calls.iter().all(|(_, number)| *number <= 8_192), "{calls:?}");
+    world.store.heal();
+    assert_eq!(world.me(&alice.access).await.status, 200);
 }

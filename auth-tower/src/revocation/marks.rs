@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::id::SessionId;
+use crate::session::store::Mark;
 use crate::session::store::erased::ErasedStore;
-use crate::session::store::{Mark, StoreError};
+use crate::store_calls::StoreCalls;
 
 /// Marks that wait to be written. Losing one only delays the detection of a theft, so the queue is bounded and drops.
 #[derive(Debug, Default)]
@@ -54,7 +55,7 @@ impl Marks {
 }
 
 /// Writes marks until the task is aborted.
-pub(crate) async fn write(store: Arc<dyn ErasedStore>, marks: Arc<Marks>, deadline: Duration) {
+pub(crate) async fn write(store: Arc<dyn ErasedStore>, calls: Arc<StoreCalls>, marks: Arc<Marks>, deadline: Duration) {
     loop {
         marks.arrived.notified().await;
         tokio::time::sleep(GATHER).await;
@@ -63,8 +64,8 @@ pub(crate) async fn write(store: Arc<dyn ErasedStore>, marks: Arc<Marks>, deadli
             if batch.is_empty() {
                 break;
             }
-            let written = tokio::time::timeout(deadline, store.mark_seen(batch.clone())).await;
-            if let Err(error) = written.unwrap_or(Err(StoreError::Timeout)) {
+            let written = calls.within(deadline, store.mark_seen(batch.clone())).await;
+            if let Err(error) = written {
                 tracing::warn!(target: "auth", %error, "arrived generations could not be noted yet");
                 for mark in batch {
                     marks.add(mark.id, mark.generation);

@@ -124,17 +124,16 @@ impl Revocations {
         }
     }
 
-    fn is_fresh(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
         let left = self.fresh_until.load(Ordering::Relaxed).saturating_sub(now.as_millis());
         // The upper bound keeps a clock that was set back from making an old feed look fresh.
         left > 0 && u64::try_from(left).is_ok_and(|left| u128::from(left) <= self.max_staleness.as_millis())
     }
 
-    /// How long ago the feed was last read to its end, or `None` if that is longer than the allowed staleness.
+    /// How long ago the feed was last read to its end, or `None` if it never was.
     pub(crate) fn feed_age(&self, now: Timestamp) -> Option<Duration> {
-        let until = Timestamp::from_millis(self.fresh_until.load(Ordering::Relaxed));
-        self.is_fresh(now)
-            .then(|| self.max_staleness.saturating_sub(until.since(now)))
+        let until = self.fresh_until.load(Ordering::Relaxed);
+        (until != i64::MIN).then(|| now.since(Timestamp::from_millis(until) - self.max_staleness))
     }
 
     /// The feed was read to its end by a call that began at `now`.

@@ -92,6 +92,9 @@ impl SessionInfo {
     }
 }
 
+/// Well within what a verifier grants another server's clock.
+const CLOCKS_APART: Duration = Duration::from_secs(5);
+
 impl Session {
     /// The session of an observed request. Shells call it; it judges nothing yet.
     pub fn observe(handle: &Handle, facts: &(impl RequestFacts + ?Sized)) -> Self {
@@ -156,12 +159,15 @@ impl Session {
             engine.now(),
         );
         let generation = draft.rotation.current;
-        let issued = engine
-            .issue(&draft, &subject, generation, &grant, lifetime.absolute)
-            .map_err(|error| match error {
-                ExchangeError::Unavailable(denial) => denial,
-                ExchangeError::Over(_) => engine.denial(Code::Internal),
-            })?;
+        let issue = |record: &SessionRecord| {
+            engine
+                .issue(record, &subject, generation, &grant, lifetime.absolute)
+                .map_err(|error| match error {
+                    ExchangeError::Unavailable(denial) => denial,
+                    ExchangeError::Over(_) => engine.denial(Code::Internal),
+                })
+        };
+        let mut issued = issue(&draft)?;
         let token = engine
             .keys
             .mint_refresh(&secret, generation)
@@ -177,6 +183,10 @@ impl Session {
                 _ => engine.unavailable(),
             })?;
         engine.revocations.vouch(session, known);
+        // The first answer of a store whose clock is far from this machine's: the other instances go by the store's.
+        if record.created_at.distance(draft.created_at) > CLOCKS_APART {
+            issued = issue(&record)?;
+        }
         let max_age = record.expires_at().since(record.created_at);
         self.handle.write(&issued, Some(&RefreshCookie { token, max_age }));
         engine.raise(&Event::SignedIn { subject, session });
