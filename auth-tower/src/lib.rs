@@ -77,7 +77,6 @@ pub use id::{InvalidId, SessionId, Subject, SubjectKey};
 pub use passwords::Passwords;
 pub use request::RequestFacts;
 pub use routes::{Endpoint, Reply, RequestBody, Route};
-pub use session::Session;
 #[cfg(feature = "memory")]
 pub use session::store::MemoryStore;
 #[cfg(feature = "postgres")]
@@ -85,8 +84,12 @@ pub use session::store::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use session::store::SqliteStore;
 pub use session::store::StoreError;
+#[cfg(feature = "redis")]
+pub use session::store::{RedisOptions, RedisStore};
+pub use session::{Session, Watch};
 pub use token::{
     Algorithm, FileProblem, KeyError, KeyRing, KeyRingBuilder, RefreshKey, Registered, SigningKey, VariableProblem,
     VerifyingKey,
 };
+pub use wire::grpc::GrpcStatus;
 pub use wire::problem::{Code, Denial, Rendered};

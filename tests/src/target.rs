@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use servers::Postgres;
+use servers::{Postgres, Redis, RedisCluster};
 
 use crate::app::{Running, Settings};
 
@@ -12,6 +12,8 @@ use crate::app::{Running, Settings};
 pub enum App {
     /// `examples/axum-app`.
     Axum,
+    /// `examples/actix-app`.
+    Actix,
 }
 
 impl App {
@@ -19,6 +21,7 @@ impl App {
     pub const fn package(self) -> &'static str {
         match self {
             Self::Axum => "axum-app",
+            Self::Actix => "actix-app",
         }
     }
 }
@@ -32,6 +35,10 @@ pub enum Store {
     Sqlite,
     /// In a database of the test's own, on a server that the test process shares.
     Postgres,
+    /// Under a prefix of the test's own, on a server that the test process shares.
+    Redis,
+    /// The same, on a cluster.
+    RedisCluster,
 }
 
 impl Store {
@@ -45,6 +52,8 @@ impl Store {
                 url
             }
             Self::Postgres => Postgres::shared().create_database().into(),
+            Self::Redis => Redis::shared().create_user().into(),
+            Self::RedisCluster => RedisCluster::shared().create_user().into(),
         }
     }
 
@@ -87,7 +96,8 @@ impl Target {
 macro_rules! on_every_store {
     ($($scenario:ident),+ $(,)?) => {
         // Apps: one line each.
-        $crate::on_stores_of!(axum = Axum; [memory = Memory, sqlite = Sqlite, postgres = Postgres]; [$($scenario)+]);
+        $crate::on_stores_of!(axum = Axum; [memory = Memory, sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
+        $crate::on_stores_of!(actix = Actix; [memory = Memory, sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
     };
 }
 
@@ -97,7 +107,8 @@ macro_rules! on_durable_stores {
     ($($scenario:ident),+ $(,)?) => {
         mod durable {
             use super::*;
-            $crate::on_stores_of!(axum = Axum; [sqlite = Sqlite, postgres = Postgres]; [$($scenario)+]);
+            $crate::on_stores_of!(axum = Axum; [sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
+            $crate::on_stores_of!(actix = Actix; [sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
         }
     };
 }
@@ -109,6 +120,7 @@ macro_rules! on_the_file_store {
         mod file {
             use super::*;
             $crate::on_stores_of!(axum = Axum; [sqlite = Sqlite]; [$($scenario)+]);
+            $crate::on_stores_of!(actix = Actix; [sqlite = Sqlite]; [$($scenario)+]);
         }
     };
 }
@@ -120,6 +132,7 @@ macro_rules! on_every_app {
         mod any_store {
             use super::*;
             $crate::on_stores_of!(axum = Axum; [memory = Memory]; [$($scenario)+]);
+            $crate::on_stores_of!(actix = Actix; [memory = Memory]; [$($scenario)+]);
         }
     };
 }

@@ -6,8 +6,12 @@
 mod pgbouncer;
 mod postgres;
 mod process;
+mod redis;
+mod redis_cluster;
 mod remnants;
 
 pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use process::{Process, free_port};
+pub use redis::Redis;
+pub use redis_cluster::RedisCluster;

@@ -2,6 +2,7 @@
 //! in them.
 
 mod postgres;
+mod redis;
 mod sqlite;
 
 use crate::app::Settings;
@@ -27,6 +28,7 @@ pub fn session(settings: &Settings, id: &str) -> Row {
         Store::Memory => panic!("nobody can look into another process's memory"),
         Store::Sqlite => sqlite::session(&sqlite::file(settings), id),
         Store::Postgres => postgres::session(settings.store_url(), id),
+        Store::Redis | Store::RedisCluster => redis::session(settings.store_url(), id),
     }
 }
 
@@ -39,6 +41,7 @@ pub fn sessions(settings: &Settings) -> u64 {
         Store::Memory => panic!("nobody can look into another process's memory"),
         Store::Sqlite => sqlite::sessions(&sqlite::file(settings)),
         Store::Postgres => postgres::sessions(settings.store_url()),
+        Store::Redis | Store::RedisCluster => redis::sessions(settings.store_url()),
     }
 }
 
@@ -51,6 +54,7 @@ pub fn bytes(settings: &Settings) -> Vec<u8> {
         Store::Memory => panic!("nobody can look into another process's memory"),
         Store::Sqlite => sqlite::bytes(&sqlite::file(settings)),
         Store::Postgres => postgres::bytes(settings.store_url()),
+        Store::Redis | Store::RedisCluster => redis::bytes(settings.store_url()),
     }
 }
 
@@ -62,6 +66,7 @@ pub struct Outage(Hold);
 enum Hold {
     Sqlite(sqlite::Outage),
     Postgres(postgres::Outage),
+    Redis(redis::Outage),
 }
 
 impl Outage {
@@ -74,6 +79,7 @@ impl Outage {
             Store::Memory => panic!("nothing comes between an app and its own memory"),
             Store::Sqlite => Hold::Sqlite(sqlite::Outage::begin(&sqlite::file(settings))),
             Store::Postgres => Hold::Postgres(postgres::Outage::begin(settings.store_url())),
+            Store::Redis | Store::RedisCluster => Hold::Redis(redis::Outage::begin(settings.store_url())),
         })
     }
 
@@ -82,6 +88,7 @@ impl Outage {
         match self.0 {
             Hold::Sqlite(outage) => outage.end(),
             Hold::Postgres(outage) => outage.end(),
+            Hold::Redis(outage) => outage.end(),
         }
     }
 }
@@ -94,6 +101,7 @@ pub struct Snapshot(Kept);
 enum Kept {
     Sqlite(sqlite::Snapshot),
     Postgres(postgres::Snapshot),
+    Redis(redis::Snapshot),
 }
 
 impl Snapshot {
@@ -106,6 +114,7 @@ impl Snapshot {
             Store::Memory => panic!("nobody can look into another process's memory"),
             Store::Sqlite => Kept::Sqlite(sqlite::Snapshot::of(settings)),
             Store::Postgres => Kept::Postgres(postgres::Snapshot::of(settings.store_url())),
+            Store::Redis | Store::RedisCluster => Kept::Redis(redis::Snapshot::of(settings.store_url())),
         })
     }
 
@@ -117,6 +126,7 @@ impl Snapshot {
         match self.0 {
             Kept::Sqlite(snapshot) => snapshot.restore(),
             Kept::Postgres(snapshot) => snapshot.restore(),
+            Kept::Redis(snapshot) => snapshot.restore(),
         }
     }
 }
