@@ -157,7 +157,9 @@ impl Redis {
             .args(command)
             .output()
             .expect("redis-cli is missing: install the Debian package redis-tools");
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        // An error is printed on the one or the other, as the version likes.
+        let all = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&all).trim_end().to_owned()
     }
 
     /// The port of the cluster's bus.

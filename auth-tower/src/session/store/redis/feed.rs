@@ -130,7 +130,7 @@ async fn entries(
     count: usize,
 ) -> Result<(Timestamp, Vec<(Place, Ending)>), StoreError> {
     let call = READ_FEED.on(&[feed]).arg(inner.shift.millis()).arg(from).arg(count);
-    let Value::Array(answer) = inner.link.call(&call).await? else {
+    let Value::Array(answer) = inner.link.call_beside(&call).await? else {
         return Err(STRANGE);
     };
     let [now, Value::Array(entries)] = &answer[..] else {

@@ -277,7 +277,7 @@ impl SessionStore for RedisStore {
         let inner = &*self.0;
         let calls = marks.into_iter().map(async |mark| {
             let call = inner.call_on(&scripts::MARK_SEEN, &mark.id, &[]).arg(mark.generation);
-            inner.link.call(&call).await.map(drop)
+            inner.link.call_beside(&call).await.map(drop)
         });
         stream::iter(calls)
             .buffer_unordered(MARKS_AT_ONCE)
@@ -356,7 +356,7 @@ impl SessionStore for RedisStore {
                 .arg(inner.shift.millis())
                 .arg(millis(retention.endings))
                 .arg(SHARE);
-            answers::number(&inner.link.call(&call).await?)
+            answers::number(&inner.link.call_beside(&call).await?)
         }))
         .await?;
         Ok(trimmed.into_iter().map(|rows| u64::try_from(rows).unwrap_or(0)).sum())
