@@ -16,6 +16,7 @@ use crate::handle::Handle;
 use crate::id::{SessionId, Subject};
 use crate::layer::AuthLayer;
 use crate::request::RequestFacts;
+use crate::revocation::keeper::{self, Keeper};
 use crate::revocation::marks::{self, Marks};
 use crate::revocation::{Revocations, feed};
 use crate::routes::{Endpoint, Route};
@@ -87,6 +88,13 @@ impl<C> Auth<C> {
     /// The keys, which may be swapped at run time with [`KeyRing::replace`].
     pub fn keys(&self) -> &KeyRing {
         &self.engine.keys
+    }
+
+    /// Whether `other` was built apart from this one, for the same issuer and audience: the two share neither the verified
+    /// tokens that they remember nor exchanges under way. Shells notice by it what should have been built once.
+    pub fn is_twin_of(&self, other: &Self) -> bool {
+        let (one, two) = (&self.engine.settings, &other.engine.settings);
+        !Arc::ptr_eq(&self.engine, &other.engine) && one.issuer == two.issuer && one.audience == two.audience
     }
 
     /// A handle for one request. Shells call it.
@@ -386,6 +394,13 @@ impl<C: AppClaims> AuthorityBuilder<C> {
             )),
             runtime.spawn(marks::write(store.clone(), calls.clone(), marks.clone(), deadline)),
             runtime.spawn(feed::purge(store.clone(), calls.clone(), retention, deadline)),
+            runtime.spawn(keeper::keep(Keeper {
+                store: store.clone(),
+                calls: calls.clone(),
+                revocations: revocations.clone(),
+                clock: clock.clone(),
+                access_lifetime: settings.access_lifetime,
+            })),
         ];
         let engine = Engine {
             settings,

@@ -13,6 +13,7 @@ use crate::exchange::Flights;
 use crate::id::{SessionId, Subject};
 use crate::request::RequestFacts;
 use crate::revocation::marks::Marks;
+use crate::revocation::watchers::Word;
 use crate::revocation::{Known, Revocations};
 use crate::session::record::{EndReason, Over};
 use crate::session::store::erased::ErasedStore;
@@ -249,25 +250,13 @@ impl Engine {
     pub(crate) async fn look_up(&self, token: &Arc<VerifiedToken>, on_outage: OnOutage) -> Identity {
         let session = token.registered.session_id();
         let unclear = self.revocations.check(token, self.now()) == Known::Unclear;
-        let known = self.revocations.knowledge();
-        match self.stored(self.store.find(session)).await {
-            Ok(Some(found)) if found.record.ended.is_some() => {
-                self.revocations.end(session);
-                Identity::Refused(self.denial(Code::TokenRevoked).presented(true))
-            }
-            Ok(Some(_)) => {
-                self.revocations.vouch(session, known);
-                self.revocations.looked_up(session);
-                self.admit(token)
-            }
-            // A session that the store does not know was purged long after its end, or was lost with the store.
-            Ok(None) => {
-                self.revocations.end(session);
-                Identity::Refused(self.denial(Code::TokenRevoked).presented(true))
-            }
+        match self.revocations.ask(&self.calls, &*self.store, session).await {
+            Word::Ended => Identity::Refused(self.denial(Code::TokenRevoked).presented(true)),
+            // A token may outlive its session's lapse, but not its ending.
+            Word::Live { .. } | Word::Lapsed => self.admit(token),
             // An ending is known that may well cover this session, so an outage does not open it again.
-            Err(_) if unclear => Identity::Refused(self.unavailable()),
-            Err(_) => match on_outage {
+            Word::Unknown | Word::Unreachable if unclear => Identity::Refused(self.unavailable()),
+            Word::Unknown | Word::Unreachable => match on_outage {
                 OnOutage::Accept => self.admit(token),
                 OnOutage::Refuse => Identity::Refused(self.unavailable()),
             },

@@ -96,6 +96,10 @@ impl Handle {
         &self.0.engine
     }
 
+    pub(crate) fn on_outage(&self) -> OnOutage {
+        self.0.on_outage
+    }
+
     pub(crate) fn access(&self) -> &Access {
         self.0.access.get().map_or(&Access::Absent, |(access, _)| access)
     }

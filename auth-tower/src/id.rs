@@ -131,6 +131,9 @@ impl fmt::Debug for SubjectKey {
 pub struct SessionId([u8; 18]);
 
 impl SessionId {
+    /// Not after any other, where ids are in order.
+    pub(crate) const MIN: Self = Self([0; 18]);
+
     pub(crate) fn of(secret: &[u8; 32]) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"auth-tower/session/1\0");

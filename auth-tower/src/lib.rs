@@ -21,6 +21,7 @@
 //! | --- | --- | --- |
 //! | `memory` | sessions in this process's memory | yes |
 //! | `sqlite` | sessions in an SQLite file | |
+//! | `postgres` | sessions in PostgreSQL, for many instances | |
 //! | `argon2` | [`Passwords`] | yes |
 //! | `aws-lc-rs` | signatures by AWS-LC | yes |
 //! | `rust-crypto` | signatures in pure Rust; `aws-lc-rs` wins where both are on | |
@@ -76,16 +77,19 @@ pub use id::{InvalidId, SessionId, Subject, SubjectKey};
 pub use passwords::Passwords;
 pub use request::RequestFacts;
 pub use routes::{Endpoint, Reply, RequestBody, Route};
-pub use session::Session;
 #[cfg(feature = "memory")]
 pub use session::store::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use session::store::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use session::store::SqliteStore;
 pub use session::store::StoreError;
 #[cfg(feature = "redis")]
 pub use session::store::{RedisOptions, RedisStore};
+pub use session::{Session, Watch};
 pub use token::{
     Algorithm, FileProblem, KeyError, KeyRing, KeyRingBuilder, RefreshKey, Registered, SigningKey, VariableProblem,
     VerifyingKey,
 };
+pub use wire::grpc::GrpcStatus;
 pub use wire::problem::{Code, Denial, Rendered};

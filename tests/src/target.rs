@@ -12,6 +12,8 @@ use crate::app::{Running, Settings};
 pub enum App {
     /// `examples/axum-app`.
     Axum,
+    /// `examples/actix-app`.
+    Actix,
 }
 
 impl App {
@@ -19,6 +21,7 @@ impl App {
     pub const fn package(self) -> &'static str {
         match self {
             Self::Axum => "axum-app",
+            Self::Actix => "actix-app",
         }
     }
 }
@@ -94,6 +97,7 @@ macro_rules! on_every_store {
     ($($scenario:ident),+ $(,)?) => {
         // Apps: one line each.
         $crate::on_stores_of!(axum = Axum; [memory = Memory, sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
+        $crate::on_stores_of!(actix = Actix; [memory = Memory, sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
     };
 }
 
@@ -104,6 +108,7 @@ macro_rules! on_durable_stores {
         mod durable {
             use super::*;
             $crate::on_stores_of!(axum = Axum; [sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
+            $crate::on_stores_of!(actix = Actix; [sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
         }
     };
 }
@@ -115,6 +120,7 @@ macro_rules! on_the_file_store {
         mod file {
             use super::*;
             $crate::on_stores_of!(axum = Axum; [sqlite = Sqlite]; [$($scenario)+]);
+            $crate::on_stores_of!(actix = Actix; [sqlite = Sqlite]; [$($scenario)+]);
         }
     };
 }
@@ -126,6 +132,7 @@ macro_rules! on_every_app {
         mod any_store {
             use super::*;
             $crate::on_stores_of!(axum = Axum; [memory = Memory]; [$($scenario)+]);
+            $crate::on_stores_of!(actix = Actix; [memory = Memory]; [$($scenario)+]);
         }
     };
 }

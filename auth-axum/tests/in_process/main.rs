@@ -11,12 +11,15 @@
 mod clocks;
 mod events;
 mod gone_client;
+mod guards;
 mod metrics;
 mod outages;
+mod parallel;
 mod revocation;
 mod rotation;
 mod silent_exchange;
 mod store_calls;
 mod support;
 mod transport;
+mod watch;
 mod wiring;

@@ -170,3 +170,174 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
+
+-- Losing a mark only delays the detection of a theft, so nobody waits for the disk.
+CREATE FUNCTION auth.mark_seen(p_ids bytea[], p_generations bigint[]) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    now_ms bigint := auth.now_ms();
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    -- Locked in one order by all, so that no two batches wait for each other.
+    WITH due AS (
+        SELECT s.id FROM unnest(p_ids, p_generations) AS m (id, generation) JOIN auth.sessions s ON s.id = m.id
+         WHERE s.generation = m.generation AND NOT s.seen AND s.ended IS NULL AND s.format = 1
+           AND s.idle_expires_at > now_ms AND s.absolute_expires_at > now_ms
+           AND NOT EXISTS (SELECT FROM auth.epochs e WHERE e.subject_key = s.subject_key AND e.epoch > s.epoch)
+         ORDER BY s.id FOR UPDATE OF s)
+    UPDATE auth.sessions s SET seen = true, last_seen_at = now_ms FROM due WHERE s.id = due.id;
+END $$;
+
+-- Appends to the log, which stays locked until the end of the transaction, and returns the entry's number.
+CREATE FUNCTION auth.append(p_session bytea, p_subject bytea, p_keep bytea, p_reason smallint, p_at bigint) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    number bigint;
+BEGIN
+    -- A lost ending lets a token back in: it has to be on disk, whatever is usual here.
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    UPDATE auth.log SET last = last + 1 RETURNING last INTO STRICT number;
+    INSERT INTO auth.endings (seq, session, subject, keep, reason, at)
+    VALUES (number, p_session, p_subject, p_keep, p_reason, p_at);
+    PERFORM pg_notify('auth.endings', '');
+    RETURN number;
+END $$;
+
+CREATE FUNCTION auth.end_session(p_id bytea, p_reason smallint) RETURNS auth.found LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    before auth.found;
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(1635087464, get_byte(p_id, 0) * 256 + get_byte(p_id, 1));
+    PERFORM FROM auth.sessions s WHERE s.id = p_id FOR UPDATE;
+    before := auth.find(p_id);
+    -- One of an unknown format is ended all the same: its access tokens are still about.
+    IF before.ended IS NULL AND (before.format <> 1 OR (NOT before.left_behind
+        AND before.now < before.idle_expires_at AND before.now < before.absolute_expires_at))
+    THEN
+        UPDATE auth.sessions s SET ended = p_reason, sweep_at = before.now WHERE s.id = p_id;
+        PERFORM auth.append(p_id, NULL, NULL, p_reason, before.now);
+        before.taken := true;
+    END IF;
+    RETURN before;
+END $$;
+
+CREATE FUNCTION auth.end_all(p_subject_key bytea, p_keep bytea, p_reason smallint, OUT ended bigint, OUT at bigint)
+    LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    present bigint;
+    kept bytea;
+    number bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(1635087464, get_byte(p_subject_key, 0) * 256 + get_byte(p_subject_key, 1));
+    present := coalesce((SELECT max(e.epoch) FROM auth.epochs e WHERE e.subject_key = p_subject_key), 0);
+    -- Marks do not take the subject's lock. This waits for one that is being set on the kept session.
+    PERFORM FROM auth.sessions s WHERE s.id = p_keep FOR UPDATE;
+    at := auth.now_ms();
+    kept := (SELECT s.id FROM auth.sessions s
+              WHERE s.id = p_keep AND s.subject_key = p_subject_key AND s.format = 1 AND s.ended IS NULL
+                AND s.epoch >= present AND s.idle_expires_at > at AND s.absolute_expires_at > at);
+    ended := (SELECT count(*) FROM auth.sessions s
+               WHERE s.subject_key = p_subject_key AND s.ended IS NULL
+                 AND s.epoch >= present AND s.idle_expires_at > at AND s.absolute_expires_at > at);
+    IF kept IS NOT NULL THEN
+        ended := ended - 1;
+    END IF;
+    number := auth.append(NULL, p_subject_key, kept, p_reason, at);
+    IF EXISTS (SELECT FROM auth.sessions s WHERE s.subject_key = p_subject_key AND s.ended IS NULL) THEN
+        INSERT INTO auth.epochs (subject_key, epoch, ended_at) VALUES (p_subject_key, number, at);
+    END IF;
+    UPDATE auth.sessions s SET epoch = number WHERE s.id = kept;
+END $$;
+
+CREATE FUNCTION auth.list(p_subject_key bytea, p_limit bigint) RETURNS SETOF auth.found LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    now_ms bigint := auth.now_ms();
+BEGIN
+    RETURN QUERY
+    SELECT s.id, s.format, s.subject, s.client_id, s.created_at, s.last_seen_at, s.generation, s.confirmed, s.rotated_at,
+           s.seen, s.idle_expires_at, s.absolute_expires_at, s.ended, false,
+           s.device, s.ip, s.user_agent, s.subject_key, now_ms, false
+      FROM auth.sessions s
+     WHERE s.subject_key = p_subject_key AND s.ended IS NULL
+       AND s.idle_expires_at > now_ms AND s.absolute_expires_at > now_ms
+       AND NOT EXISTS (SELECT FROM auth.epochs e WHERE e.subject_key = s.subject_key AND e.epoch > s.epoch)
+     ORDER BY s.created_at DESC LIMIT p_limit;
+END $$;
+
+-- The entries after number p_after of the log p_log, which was made at p_at: in the same history if an entry of that number
+-- has that moment, or was purged. From another history, or from the future of a database that was restored from a backup,
+-- everything is news. One row at least: what the log is now, with its entry NULL.
+CREATE FUNCTION auth.endings_after(p_log text, p_after bigint, p_at bigint, p_limit bigint)
+    RETURNS TABLE (log text, now bigint, seq bigint, session bytea, subject bytea, keep bytea, at bigint, after bigint)
+    LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+    now_ms bigint := auth.now_ms();
+BEGIN
+    RETURN QUERY
+    WITH place AS MATERIALIZED (
+        SELECT l.id,
+               CASE WHEN l.id = p_log AND p_after <= l.last AND NOT EXISTS
+                   (SELECT FROM auth.endings e WHERE e.seq = p_after AND e.at <> p_at) THEN p_after ELSE 0 END AS after
+          FROM auth.log l)
+    SELECT p.id, now_ms, e.seq, e.session, e.subject, e.keep, e.at, p.after
+      FROM place p
+      LEFT JOIN LATERAL (SELECT * FROM auth.endings x WHERE x.seq > p.after ORDER BY x.seq LIMIT p_limit) e ON true
+     ORDER BY e.seq;
+END $$;
+
+-- Removes what was over for longer than p_sessions and entries older than p_endings, a portion of each: a few milliseconds.
+CREATE FUNCTION auth.purge(p_sessions bigint, p_endings bigint, OUT removed bigint, OUT more boolean)
+    LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    portion CONSTANT integer := 250;
+    now_ms bigint := auth.now_ms();
+    sessions_before bigint := now_ms - p_sessions;
+    looked_at bigint;
+    gone bigint;
+    left_one record;
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    -- Lapsed or ended. What was refreshed since it was queued is put back.
+    WITH due AS MATERIALIZED (
+        SELECT s.id, CASE WHEN s.ended IS NULL THEN least(s.idle_expires_at, s.absolute_expires_at) ELSE s.sweep_at END AS over_at
+          FROM auth.sessions s WHERE s.sweep_at < sessions_before
+         ORDER BY s.sweep_at LIMIT portion FOR UPDATE SKIP LOCKED),
+    deleted AS (DELETE FROM auth.sessions s USING due d WHERE s.id = d.id AND d.over_at < sessions_before RETURNING 1),
+    requeued AS (UPDATE auth.sessions s SET sweep_at = d.over_at FROM due d WHERE s.id = d.id AND d.over_at >= sessions_before
+        RETURNING 1)
+    SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM deleted) INTO looked_at, removed;
+    more := looked_at = portion;
+
+    -- Sessions of epochs that were left. An epoch is forgotten only when none of its sessions is remembered.
+    looked_at := 0;
+    LOOP
+        SELECT e.subject_key, e.epoch INTO left_one FROM auth.epochs e WHERE e.ended_at < sessions_before
+         ORDER BY e.ended_at LIMIT 1 FOR UPDATE SKIP LOCKED;
+        EXIT WHEN NOT FOUND;
+        DELETE FROM auth.sessions s WHERE s.id = ANY (ARRAY(
+            SELECT x.id FROM auth.sessions x
+             WHERE x.subject_key = left_one.subject_key AND x.ended IS NULL AND x.epoch < left_one.epoch
+             LIMIT portion - looked_at FOR UPDATE SKIP LOCKED));
+        GET DIAGNOSTICS gone = ROW_COUNT;
+        removed := removed + gone;
+        -- An epoch without sessions counts too, so that this comes to an end.
+        looked_at := looked_at + greatest(gone, 1);
+        IF looked_at >= portion OR EXISTS (SELECT FROM auth.sessions s
+            WHERE s.subject_key = left_one.subject_key AND s.ended IS NULL AND s.epoch < left_one.epoch)
+        THEN
+            more := more OR gone > 0;
+            EXIT;
+        END IF;
+        DELETE FROM auth.epochs e WHERE e.subject_key = left_one.subject_key AND e.epoch = left_one.epoch;
+    END LOOP;
+
+    DELETE FROM auth.endings d USING (
+        SELECT e.seq, e.at FROM auth.endings e ORDER BY e.seq LIMIT portion FOR UPDATE SKIP LOCKED) old
+     WHERE d.seq = old.seq AND old.at < now_ms - p_endings;
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    removed := removed + gone;
+END $$;
+
+INSERT INTO auth.migrations (version, name) VALUES (1, 'sessions');

@@ -18,7 +18,7 @@ use crate::session::rotation::{Policy, Reuse};
 use crate::wire::problem::Renderer;
 
 /// What happens to a valid access token when neither the revocation feed nor the store can be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[expect(clippy::exhaustive_enums, reason = "a token is accepted or it is not")]
 pub enum OnOutage {
     /// It is accepted until it expires: no single point of failure, and what an attacker can gain is bounded by the access

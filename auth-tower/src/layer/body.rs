@@ -35,7 +35,8 @@ impl<B> ResponseBody<B> {
     pub(super) fn denial(body: String) -> Self {
         Self {
             kind: Kind::Denial {
-                body: Some(body.into()),
+                // A body that ends before it began: a gRPC status stands in headers that nothing may follow.
+                body: (!body.is_empty()).then(|| body.into()),
             },
         }
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -147,7 +147,9 @@ where
                     let running = inner.call(request);
                     this.state.as_mut().project_replace(State::Running { running });
                 }
-                (Some(Err(denial)), _) => return Poll::Ready(Ok(denied(denial, this.handle))),
+                (Some(Err(denial)), Some(request)) => {
+                    return Poll::Ready(Ok(denied(denial, this.handle, request.headers())));
+                }
                 // Polled again after it was done; a future may answer that as it likes.
                 _ => return Poll::Pending,
             }
@@ -155,8 +157,9 @@ where
     }
 }
 
-fn denied<R>(denial: Denial, handle: &Handle) -> Response<ResponseBody<R>> {
-    let reply = Reply::denied(denial);
+fn denied<R>(denial: Denial, handle: &Handle, asked: &HeaderMap) -> Response<ResponseBody<R>> {
+    let content_type = asked.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let reply = Reply::denied_to(content_type, denial);
     let mut response = Response::new(ResponseBody::denial(reply.body));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     write(&reply.headers, response.headers_mut());

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
+use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use tower_service::Service;
 
+use super::facts::HttpFacts;
 use super::future::ResponseFuture;
 use crate::auth::Auth;
 use crate::config::OnOutage;
+use crate::wire::grpc;
 
 /// A service whose requests carry a [`Handle`](crate::Handle).
 pub struct AuthService<S, C> {
@@ -37,6 +40,16 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let handle = self.auth.handle(self.on_outage);
+        // The handler of a gRPC method sees neither method nor target, so nobody behind this could read them off.
+        let content_type = request.headers().get(CONTENT_TYPE);
+        if content_type.is_some_and(|value| grpc::media_type(value.as_bytes()).is_some()) {
+            handle.observe(&HttpFacts::new(
+                request.method(),
+                request.uri(),
+                request.headers(),
+                None,
+            ));
+        }
         request.extensions_mut().insert(handle.clone());
         ResponseFuture::new(self.inner.call(request), handle)
     }

@@ -5,13 +5,17 @@
 //! freshness, and the epoch at which the token was last found clean, which moves with every ending.
 
 pub(crate) mod feed;
+pub(crate) mod keeper;
 pub(crate) mod marks;
+pub(crate) mod watchers;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use watchers::Watchers;
 
 use crate::clock::Timestamp;
 use crate::id::{SessionId, SubjectKey};
@@ -42,6 +46,7 @@ pub(crate) struct Revocations {
     vouched: Cache<SessionId, u64>,
     /// Sessions that the store vouched for while the feed was stale; entries lapse with the allowed staleness.
     looked_up: Cache<SessionId, ()>,
+    pub(crate) watchers: Arc<Watchers>,
     epoch: AtomicU64,
     next_cut: AtomicU64,
     fresh_until: AtomicI64,
@@ -78,6 +83,7 @@ impl Revocations {
                 .time_to_live(max_staleness)
                 .max_capacity(100_000)
                 .build(),
+            watchers: Arc::default(),
             epoch: AtomicU64::new(1),
             next_cut: AtomicU64::new(FIRST_CUT),
             fresh_until: AtomicI64::new(i64::MIN),
@@ -112,7 +118,8 @@ impl Revocations {
         self.ended.contains_key(&session)
     }
 
-    fn registry(&self, session: SessionId, subject: &SubjectKey) -> Known {
+    /// What memory knows of a session, but for whether the feed is fresh.
+    pub(crate) fn registry(&self, session: SessionId, subject: &SubjectKey) -> Known {
         if self.ended.contains_key(&session) {
             return Known::Ended;
         }
@@ -134,6 +141,10 @@ impl Revocations {
     pub(crate) fn feed_age(&self, now: Timestamp) -> Option<Duration> {
         let until = self.fresh_until.load(Ordering::Relaxed);
         (until != i64::MIN).then(|| now.since(Timestamp::from_millis(until) - self.max_staleness))
+    }
+
+    fn feed_read_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.fresh_until.load(Ordering::Relaxed)) - self.max_staleness
     }
 
     /// The feed was read to its end by a call that began at `now`.
@@ -173,12 +184,19 @@ impl Revocations {
         // After they are in: whoever reads a higher number asks a store that has committed them.
         self.next_cut.fetch_add(1, Ordering::Release);
         self.epoch.fetch_add(1, Ordering::Release);
+        for ending in endings {
+            match ending.what {
+                Ended::Session(session) => self.watchers.ended(session),
+                Ended::AllOf { subject, .. } => self.watchers.doubt(subject),
+            }
+        }
     }
 
     /// A session is known to be over, by the store's word or this process's deed.
     pub(crate) fn end(&self, session: SessionId) {
         self.ended.insert(session, ());
         self.epoch.fetch_add(1, Ordering::Release);
+        self.watchers.ended(session);
     }
 
     /// To be taken before the store is asked about a session.

@@ -13,6 +13,7 @@ use crate::handle::Handle;
 use crate::id::SessionId;
 use crate::request::{RequestFacts, Single};
 use crate::session::{Session, SessionInfo};
+use crate::wire::grpc;
 use crate::wire::problem::{Code, Denial};
 
 /// A ready route.
@@ -133,6 +134,20 @@ impl Reply {
             headers,
             body: rendered.body,
             denial: Some(denial),
+        }
+    }
+
+    /// The answer that a denial makes to a request with this `Content-Type`: to a gRPC request a gRPC status, to all others
+    /// that of [`denied`](Self::denied).
+    pub fn denied_to(content_type: Option<&[u8]>, denial: Denial) -> Self {
+        match content_type.and_then(grpc::media_type) {
+            None => Self::denied(denial),
+            Some(media_type) => Self {
+                status: 200,
+                headers: grpc::trailers_only(&denial, media_type),
+                body: String::new(),
+                denial: Some(denial),
+            },
         }
     }
 

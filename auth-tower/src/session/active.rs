@@ -107,6 +107,10 @@ impl Session {
         }
     }
 
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// What a session list will show of this request's client.
     pub fn client(&self, device: Option<&str>) -> Client {
         Client::new(device, self.ip, self.user_agent.as_deref())

@@ -1,0 +1,126 @@
+//! Hearing of a session's end, for connections that outlive their request.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::config::OnOutage;
+use crate::engine::Engine;
+use crate::handle::Handle;
+use crate::revocation::Known;
+use crate::revocation::watchers::{Ticket, Word};
+use crate::session::active::Session;
+use crate::token::VerifiedToken;
+use crate::wire::problem::{Code, Denial};
+
+/// Tells a long-lived connection (a WebSocket, server-sent events, a gRPC stream) when its session is over.
+///
+/// A request's token is checked once, when the request arrives; what the request leaves open would otherwise outlive a
+/// sign-out. From [`Session::watch`] or [`Handle::watch`]. [`over`](Self::over) resolves when
+///
+/// * **the session is ended**, by whomever on whatever instance: here at once, elsewhere within a second while the feed is
+///   up, and within the allowed staleness while it is not;
+/// * **its idle or absolute lifetime has passed**, judged by the store within about a second. Only refreshes move the idle
+///   deadline, so a connection alone does not keep its session alive, and one whose browser goes on refreshing stays open;
+/// * **nothing can be learned**, because neither the feed nor the store answers. With [`OnOutage::Refuse`] that is as soon
+///   as it is noticed: within the allowed staleness, a second and the store's deadline. With [`OnOutage::Accept`] it is one
+///   access lifetime after the session was last known to live, as it would be for a token.
+///
+/// Clones watch the same session. A watch costs no task and a few hundred bytes, freed when the last clone and the last
+/// future of it are dropped. Nobody is woken but the watchers of the session in question.
+#[derive(Clone)]
+pub struct Watch(Arc<Watching>);
+
+struct Watching {
+    ticket: Ticket,
+    /// The tasks that ask and follow end with the engine.
+    _engine: Arc<Engine>,
+}
+
+impl Watch {
+    /// Resolves once the session is over, at once if it already is, and stays so.
+    ///
+    /// The future owns what it needs: it may be polled anywhere, and may outlive this value.
+    ///
+    /// # Cancel safety
+    /// Safe in `select!`: dropping the future loses nothing, and the method may be called again, any number of times.
+    pub fn over(&self) -> impl Future<Output = ()> + Send + Sync + 'static {
+        let watching = self.0.clone();
+        async move { watching.ticket.over().await }
+    }
+
+    /// Whether the session is known to be over by now.
+    pub fn is_over(&self) -> bool {
+        self.0.ticket.is_over()
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("session", &self.0.ticket.key().0)
+            .field("over", &self.is_over())
+            .finish()
+    }
+}
+
+impl Session {
+    /// Watches the user's session, so that what outlives the request ends with it. See [`Watch`].
+    ///
+    /// # Errors
+    /// As for a route that needs a user; 401 `token_revoked` or `refresh_token_expired` if the session is over already; 503
+    /// if that cannot be told and outages are [refused](OnOutage::Refuse).
+    pub async fn watch(&self) -> Result<Watch, Denial> {
+        self.handle().watch().await
+    }
+}
+
+impl Handle {
+    /// Watches the user's session: [`Session::watch`] for services that find this handle in their request's extensions.
+    ///
+    /// # Errors
+    /// As [`Session::watch`].
+    pub async fn watch(&self) -> Result<Watch, Denial> {
+        let user = self.user().await?;
+        self.engine().watch(&user, self.on_outage()).await
+    }
+}
+
+impl Engine {
+    async fn watch(self: &Arc<Self>, token: &VerifiedToken, on_outage: OnOutage) -> Result<Watch, Denial> {
+        let session = token.registered.session_id();
+        let lifetime = self.settings.access_lifetime;
+        let key = (session, on_outage);
+        // Entered before the store is asked: what is ended after its answer is heard.
+        let (ticket, confirmed) = self.revocations.watchers.enter(
+            key,
+            token.subject_key,
+            Timestamp::from_secs(token.registered.expires_at()),
+            lifetime,
+            self.now(),
+        );
+        let over = |code| Err(self.denial(code).presented(true));
+        if !confirmed || !self.revocations.knows_live(session, &token.subject_key) {
+            match self.revocations.ask(&self.calls, &*self.store, session).await {
+                Word::Ended => return over(Code::TokenRevoked),
+                Word::Lapsed => return over(Code::RefreshTokenExpired),
+                Word::Unknown | Word::Unreachable if on_outage == OnOutage::Refuse => return Err(self.unavailable()),
+                Word::Unknown | Word::Unreachable => {}
+                word @ Word::Live { .. } => {
+                    let patience = self.revocations.patience(lifetime);
+                    self.revocations.watchers.hear(key, word, self.now(), patience);
+                }
+            }
+        }
+        match self.revocations.registry(session, &token.subject_key) {
+            Known::Ended => over(Code::TokenRevoked),
+            // As for a token: an outage does not open again what an ending may well cover.
+            Known::Unclear => Err(self.unavailable()),
+            Known::Live | Known::Stale => Ok(Watch(Arc::new(Watching {
+                ticket,
+                _engine: self.clone(),
+            }))),
+        }
+    }
+}
