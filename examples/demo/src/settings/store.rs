@@ -12,16 +12,18 @@ pub enum Store {
     Memory,
     /// `sqlite://PATH`: a file, made if it is missing.
     Sqlite(PathBuf),
-    /// `redis://…`, `rediss://…`, `redis+cluster://…` or `rediss+cluster://…`: one server, or a cluster.
+    /// `postgres://…` or `postgresql://…`: a database, which instances share.
+    Postgres(Address),
+    /// `redis://…`, `rediss://…`, `redis+cluster://…` or `rediss+cluster://…`: a server or a cluster, which instances share.
     Redis(Address),
 }
 
-/// The address of a server. It may hold a password, so it is not shown.
+/// The address of a server. It may hold a password, so it is not printed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Address(Box<str>);
+pub struct Address(String);
 
 impl Address {
-    /// The whole of it, with the password.
+    /// The address, for connecting.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -29,7 +31,7 @@ impl Address {
 
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Address(..)")
+        f.write_str("Address(…)")
     }
 }
 
@@ -38,14 +40,12 @@ pub(super) fn parse(text: &str) -> Result<Store, Problem> {
     if text == "memory:" {
         return Ok(Store::Memory);
     }
-    for (scheme, name) in [("postgres://", "PostgreSQL"), ("postgresql://", "PostgreSQL")] {
-        if text.starts_with(scheme) {
-            return Err(Problem::StoreNotBuiltIn(name));
-        }
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return Ok(Store::Postgres(Address(text.to_owned())));
     }
     let redis = ["redis://", "rediss://", "redis+cluster://", "rediss+cluster://"];
     if redis.iter().any(|scheme| text.starts_with(scheme)) {
-        return Ok(Store::Redis(Address(text.into())));
+        return Ok(Store::Redis(Address(text.to_owned())));
     }
     if text == "sqlite::memory:" {
         return Err(Problem::StoreSqliteMemory);
