@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::fault::{Fault, of_step};
 use super::scripts::Call;
+use crate::clock::Timestamp;
 use crate::session::store::StoreError;
 
 /// The shortest and the longest pause between two attempts to connect.
@@ -154,6 +155,11 @@ impl Link {
         &self.opener
     }
 
+    /// Which connection this is, counted from the first.
+    pub(super) fn number(&self) -> u64 {
+        self.state.lock().number
+    }
+
     pub(super) fn deadline(&self) -> Duration {
         self.deadline
     }
@@ -175,10 +181,11 @@ impl Link {
         .await
     }
 
-    /// All places in an index.
-    pub(super) async fn places(&self, index: &str) -> Result<Vec<Vec<u8>>, StoreError> {
+    /// All places in an index whose deadline is after `now`.
+    pub(super) async fn places(&self, index: &str, now: Timestamp) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut command = redis::cmd("ZRANGE");
-        command.arg(index).arg(0).arg(-1);
+        command.arg(index).arg(format!("({}", now.as_millis()));
+        command.arg("+inf").arg("BYSCORE");
         let command = &command;
         let _room = self.room()?;
         self.within_deadline(|connection| async move {
