@@ -40,6 +40,13 @@ impl Settings {
         }
     }
 
+    /// For another app with the same settings, on the same files.
+    #[must_use]
+    pub fn run_by(mut self, app: App) -> Self {
+        self.target.app = app;
+        self
+    }
+
     /// With an environment variable set.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {

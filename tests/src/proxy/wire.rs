@@ -41,8 +41,9 @@ struct Route {
 impl Route {
     fn look_for_needle(&self, bytes: &[u8]) {
         let mut counted = self.needle.lock().expect("nobody panics with it");
-        if crate::store::occurs(bytes, &counted.0) {
-            counted.1 += 1;
+        let (needle, count) = &mut *counted;
+        if !needle.is_empty() {
+            *count += bytes.windows(needle.len()).filter(|window| window == needle).count();
         }
     }
 }
@@ -99,12 +100,12 @@ impl Wire {
         self.weather.send_replace(weather);
     }
 
-    /// From now on counts the stretches of bytes from the app in which `needle` occurs.
+    /// From now on counts how often the app says `needle`, as it does once per call about the session of that name.
     pub fn count(&self, needle: &[u8]) {
         *self.route.needle.lock().expect("nobody panics with it") = (needle.to_vec(), 0);
     }
 
-    /// How many there were.
+    /// How often it did.
     pub fn counted(&self) -> usize {
         self.route.needle.lock().expect("nobody panics with it").1
     }

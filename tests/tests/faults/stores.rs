@@ -1,5 +1,4 @@
-//! Which fault is caused on which stores: one test per fault and store, on one app. That the frameworks behave alike is another
-//! suite's matter; here the second instance is what counts.
+//! Which fault is caused on which stores: one test per fault and store. The first instance is an axum app, the second an actix one.
 
 /// Faults that have nothing to do with the store.
 macro_rules! on_every_store {

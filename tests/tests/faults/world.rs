@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use acceptance::proxy::{Front, Wire};
 use acceptance::wait::NOTICE;
-use acceptance::{Running, Settings, Store, Target};
+use acceptance::{App, Running, Settings, Store, Target};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rustix::process::Signal;
@@ -112,7 +112,9 @@ impl Stage {
         }
         let (mut places, mut wires) = (Vec::new(), Vec::new());
         for number in 0..if at.store == Store::Memory { 1 } else { 2 } {
-            let mut settings = (plan.each)(number, settings.clone());
+            // The frameworks share a store in production, so they share one here.
+            let app = if number == 0 { at.app } else { App::Actix };
+            let mut settings = (plan.each)(number, settings.clone()).run_by(app);
             if let Some(disk) = &disk {
                 settings = settings.set("STORE", disk.url());
             }
