@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use servers::{Postgres, Redis, RedisCluster};
+
 use crate::app::{Running, Settings};
 
 /// An example app.
@@ -31,6 +33,12 @@ pub enum Store {
     Memory,
     /// In a file of the test's own folder.
     Sqlite,
+    /// In a database of the test's own, on a server that the test process shares.
+    Postgres,
+    /// Under a prefix of the test's own, on a server that the test process shares.
+    Redis,
+    /// The same, on a cluster.
+    RedisCluster,
 }
 
 impl Store {
@@ -43,7 +51,15 @@ impl Store {
                 url.push(folder.join("auth.db"));
                 url
             }
+            Self::Postgres => Postgres::shared().create_database().into(),
+            Self::Redis => Redis::shared().create_user().into(),
+            Self::RedisCluster => RedisCluster::shared().create_user().into(),
         }
+    }
+
+    /// Whether sessions outlive the app's process; a test can then look into the store from outside.
+    pub const fn is_durable(self) -> bool {
+        !matches!(self, Self::Memory)
     }
 }
 
@@ -80,8 +96,8 @@ impl Target {
 macro_rules! on_every_store {
     ($($scenario:ident),+ $(,)?) => {
         // Apps: one line each.
-        $crate::on_stores_of!(axum = Axum; [memory = Memory, sqlite = Sqlite]; [$($scenario)+]);
-        $crate::on_stores_of!(actix = Actix; [memory = Memory, sqlite = Sqlite]; [$($scenario)+]);
+        $crate::on_stores_of!(axum = Axum; [memory = Memory, sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
+        $crate::on_stores_of!(actix = Actix; [memory = Memory, sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
     };
 }
 
@@ -90,6 +106,18 @@ macro_rules! on_every_store {
 macro_rules! on_durable_stores {
     ($($scenario:ident),+ $(,)?) => {
         mod durable {
+            use super::*;
+            $crate::on_stores_of!(axum = Axum; [sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
+            $crate::on_stores_of!(actix = Actix; [sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
+        }
+    };
+}
+
+/// Expands scenarios about a store that is a file into one test per app.
+#[macro_export]
+macro_rules! on_the_file_store {
+    ($($scenario:ident),+ $(,)?) => {
+        mod file {
             use super::*;
             $crate::on_stores_of!(axum = Axum; [sqlite = Sqlite]; [$($scenario)+]);
             $crate::on_stores_of!(actix = Actix; [sqlite = Sqlite]; [$($scenario)+]);

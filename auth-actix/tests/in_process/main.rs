@@ -11,6 +11,7 @@
     reason = "helpers of tests, where failing loudly is the point"
 )]
 
+mod bodies;
 #[path = "../../../auth-axum/tests/in_process/clocks.rs"]
 mod clocks;
 mod errors;
@@ -35,3 +36,4 @@ mod support;
 #[path = "../../../auth-axum/tests/in_process/transport.rs"]
 mod transport;
 mod wiring;
+mod workers;

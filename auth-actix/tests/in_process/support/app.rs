@@ -4,12 +4,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use actix_web::body::{BoxBody, MessageBody, to_bytes};
-use actix_web::dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Payload, Service as _, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::error::PayloadError;
 use actix_web::http::{Method, StatusCode};
+use actix_web::web::Bytes;
 use actix_web::{App as ActixApp, Error, HttpResponse, test, web};
 use auth_actix::{Claims, MaybeClaims, Rejection, Routes, Session, require, require_scope};
 use auth_tower::{AppClaims, Auth, Denial, OnOutage};
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, Stream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
@@ -18,7 +20,7 @@ use super::{Ask, Reply, User};
 type Answer = Pin<Box<dyn Future<Output = Result<ServiceResponse, Error>>>>;
 
 /// An app that answers, on this thread.
-pub(crate) type App = Rc<dyn Fn(test::TestRequest) -> Answer>;
+pub(crate) type App = Rc<dyn Fn(test::TestRequest, Option<Payload>) -> Answer>;
 
 pub(crate) fn serve<T, B>(app: ActixApp<T>) -> App
 where
@@ -27,9 +29,13 @@ where
     B: MessageBody + 'static,
 {
     let service = Rc::new(test::init_service(app).now_or_never().unwrap());
-    Rc::new(move |request| {
+    Rc::new(move |request, body| {
         let service = service.clone();
-        Box::pin(async move { Ok(service.call(request.to_request()).await?.map_into_boxed_body()) })
+        let mut request = request.to_request();
+        if let Some(body) = body {
+            request = request.replace_payload(body).0;
+        }
+        Box::pin(async move { Ok(service.call(request).await?.map_into_boxed_body()) })
     })
 }
 
@@ -43,7 +49,23 @@ fn build(ask: Ask) -> test::TestRequest {
 }
 
 pub(crate) async fn send(app: &App, ask: Ask) -> Reply {
-    let response = match app(build(ask)).await {
+    answer(app(build(ask), None)).await
+}
+
+/// Sends a body as it comes.
+pub(crate) async fn stream(
+    app: &App,
+    ask: Ask,
+    body: impl Stream<Item = Result<Bytes, PayloadError>> + 'static,
+) -> Reply {
+    let payload: Payload = Payload::Stream {
+        payload: Box::pin(body),
+    };
+    answer(app(build(ask), Some(payload))).await
+}
+
+async fn answer(answer: Answer) -> Reply {
+    let response = match answer.await {
         Ok(response) => response.into_parts().1,
         // As the server does it.
         Err(error) => error.error_response(),

@@ -15,7 +15,7 @@ mod times;
 mod world;
 
 pub(crate) use accounts::{Accounts, Answer, User};
-pub(crate) use app::{App, app_in_outage, app_of, guarded, prefixed, send, serve};
+pub(crate) use app::{App, app_in_outage, app_of, guarded, prefixed, send, serve, stream};
 pub(crate) use exchange::{Ask, Reply, ask, claims_of, generation_of};
 pub(crate) use log::Log;
 pub(crate) use store::{Call, Fault, Store};
