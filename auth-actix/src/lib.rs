@@ -11,11 +11,11 @@
 //!
 //! async fn me(claims: Claims<User>) -> String { claims.name.clone() }     // 401 if nobody is signed in
 //! async fn home(MaybeClaims(claims): MaybeClaims<User>) -> String {       // public, knows who is there
-//!     claims.map_or("hello".into(), |claims: Claims<User>| format!("hello {}", claims.name))
+//!     claims.map_or("hello".into(), |claims| format!("hello {}", claims.name))
 //! }
-//! async fn wipe(_: Claims<User>, session: Session) -> Result<&'static str, Rejection> {
+//! async fn wipe(_: Claims<User>, session: Session) -> Result<(), Rejection> {
 //!     session.end_all().await?;
-//!     Ok("bye")
+//!     Ok(())
 //! }
 //!
 //! # struct MyAccounts;
