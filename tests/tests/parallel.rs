@@ -99,9 +99,21 @@ async fn round(pool: &mut Pool, app: &Running, at: Target, number: usize) {
     assert_eq!(next.status, 200, "round {number}: the successor works: {next:?}");
 }
 
+/// An app whose requests really run at once: actix-web hands connections to workers, one after the other.
+fn spread(app: &Running, at: Target) {
+    if at.app == App::Actix {
+        let log = String::from_utf8(app.log()).expect("UTF-8 in the log");
+        let workers = log
+            .split_once("starting ")
+            .and_then(|(_, rest)| rest.split_once(" workers")?.0.parse::<usize>().ok());
+        assert!(workers.is_some_and(|workers| workers >= 4), "four workers: {log}");
+    }
+}
+
 async fn rt_07_200_requests_at_once_are_one_rotation(at: Target) {
     let _turn = TURN.acquire().await;
     let app = at.forgeable().start().await;
+    spread(&app, at);
     let mut pool = Pool::open(&[app.address()], REQUESTS).await;
     for number in 0..ROUNDS {
         round(&mut pool, &app, at, number).await;
