@@ -10,6 +10,10 @@ use crate::app::{Running, Settings};
 pub enum App {
     /// `examples/axum-app`.
     Axum,
+    /// `examples/hyper-service`, which has the ready routes and an API of its own.
+    Hyper,
+    /// `examples/tonic-service`, which has the ready routes and gRPC methods.
+    Tonic,
 }
 
 impl App {
@@ -17,6 +21,8 @@ impl App {
     pub const fn package(self) -> &'static str {
         match self {
             Self::Axum => "axum-app",
+            Self::Hyper => "hyper-service",
+            Self::Tonic => "tonic-service",
         }
     }
 }
