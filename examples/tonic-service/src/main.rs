@@ -14,7 +14,7 @@
 
 /// What `proto/demo.proto` says, in Rust.
 mod proto {
-    #![allow(missing_docs, unreachable_pub, reason = "generated")]
+    #![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
     tonic::include_proto!("demo");
 }
 mod service;

@@ -3,7 +3,7 @@
 mod grpc;
 mod hyper;
 mod proto {
-    #![allow(missing_docs, unreachable_pub, reason = "generated")]
+    #![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
     tonic::include_proto!("demo");
 }
 
