@@ -90,6 +90,13 @@ impl<C> Auth<C> {
         &self.engine.keys
     }
 
+    /// Whether `other` was built apart from this one, for the same issuer and audience: the two share neither the verified
+    /// tokens that they remember nor exchanges under way. Shells notice by it what should have been built once.
+    pub fn is_twin_of(&self, other: &Self) -> bool {
+        let (one, two) = (&self.engine.settings, &other.engine.settings);
+        !Arc::ptr_eq(&self.engine, &other.engine) && one.issuer == two.issuer && one.audience == two.audience
+    }
+
     /// A handle for one request. Shells call it.
     pub fn handle(&self, on_outage: OnOutage) -> Handle {
         Handle::new(self.engine.clone(), on_outage)

@@ -21,6 +21,7 @@
 //! | --- | --- | --- |
 //! | `memory` | sessions in this process's memory | yes |
 //! | `sqlite` | sessions in an SQLite file | |
+//! | `postgres` | sessions in PostgreSQL, for many instances | |
 //! | `argon2` | [`Passwords`] | yes |
 //! | `aws-lc-rs` | signatures by AWS-LC | yes |
 //! | `rust-crypto` | signatures in pure Rust; `aws-lc-rs` wins where both are on | |
@@ -78,9 +79,13 @@ pub use request::RequestFacts;
 pub use routes::{Endpoint, Reply, RequestBody, Route};
 #[cfg(feature = "memory")]
 pub use session::store::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use session::store::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use session::store::SqliteStore;
 pub use session::store::StoreError;
+#[cfg(feature = "redis")]
+pub use session::store::{RedisOptions, RedisStore};
 pub use session::{Session, Watch};
 pub use token::{
     Algorithm, FileProblem, KeyError, KeyRing, KeyRingBuilder, RefreshKey, Registered, SigningKey, VariableProblem,

@@ -64,3 +64,139 @@ mod sqlite {
 
     auth_tower::session_store_conformance!(fresh);
 }
+
+#[cfg(feature = "redis")]
+mod on_redis {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use auth_tower::session::store::conformance::Harness;
+    use auth_tower::session::store::{RedisOptions, RedisStore};
+
+    pub(super) struct OnServer {
+        store: RedisStore,
+        shift: Arc<AtomicI64>,
+    }
+
+    impl Harness for OnServer {
+        type Store = RedisStore;
+
+        fn store(&self) -> &RedisStore {
+            &self.store
+        }
+
+        async fn travel(&self, by: Duration) {
+            let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+            self.shift.fetch_add(millis, Ordering::SeqCst);
+        }
+
+        fn slack(&self) -> Duration {
+            Duration::from_secs(2)
+        }
+    }
+
+    /// A store under a prefix of its own.
+    #[expect(clippy::unwrap_used, reason = "what a test stands on")]
+    pub(super) async fn at(url: &str) -> OnServer {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let shift = Arc::new(AtomicI64::new(0));
+        let store = RedisOptions::new()
+            .with_prefix(format!("t{}:", NEXT.fetch_add(1, Ordering::Relaxed)))
+            // The properties are about what is answered; how fast is another test's matter.
+            .with_deadline(Duration::from_secs(30))
+            .with_shifted_clock(Arc::clone(&shift))
+            .connect(url)
+            .await
+            .unwrap();
+        OnServer { store, shift }
+    }
+}
+
+#[cfg(feature = "redis")]
+mod redis {
+    async fn fresh() -> super::on_redis::OnServer {
+        super::on_redis::at(&servers::Redis::shared().url()).await
+    }
+
+    auth_tower::session_store_conformance!(fresh);
+}
+
+#[cfg(feature = "redis")]
+mod redis_cluster {
+    async fn fresh() -> super::on_redis::OnServer {
+        super::on_redis::at(&servers::RedisCluster::shared().url()).await
+    }
+
+    auth_tower::session_store_conformance!(fresh);
+}
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use auth_tower::session::store::conformance::Harness;
+    use auth_tower::session::store::{PostgresOptions, PostgresStore};
+    use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
+    use tokio::sync::OnceCell;
+
+    /// A schema of its own, whose clock is a sequence: it stands still until it is moved, and no transaction holds it back.
+    struct InSchema {
+        store: PostgresStore,
+        pool: PgPool,
+        schema: String,
+    }
+
+    impl Harness for InSchema {
+        type Store = PostgresStore;
+
+        fn store(&self) -> &PostgresStore {
+            &self.store
+        }
+
+        async fn travel(&self, by: Duration) {
+            let schema = &self.schema;
+            let sql = format!(
+                "SELECT setval('{schema}.clock', last_value + {}) FROM {schema}.clock",
+                by.as_millis()
+            );
+            run(&self.pool, sql).await;
+        }
+    }
+
+    #[expect(clippy::unwrap_used, reason = "what a test stands on")]
+    async fn run(pool: &PgPool, sql: String) {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await.unwrap();
+    }
+
+    async fn url() -> &'static str {
+        static URL: OnceCell<String> = OnceCell::const_new();
+        let make = || async { tokio::task::spawn_blocking(|| servers::Postgres::shared().create_database()).await };
+        URL.get_or_try_init(make).await.expect("a database")
+    }
+
+    #[expect(clippy::unwrap_used, reason = "what a test stands on")]
+    async fn fresh() -> InSchema {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let schema = format!("fresh_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let url = url().await;
+        let store = PostgresOptions::new()
+            .with_schema(schema.as_str())
+            // The properties are about what is answered; how fast is another test's matter.
+            .with_deadline(Duration::from_secs(30))
+            .connect(url)
+            .await
+            .unwrap();
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy(url).unwrap();
+        let clock = format!(
+            "CREATE SEQUENCE {schema}.clock START 1700000000000; SELECT nextval('{schema}.clock'); \
+             CREATE OR REPLACE FUNCTION {schema}.now_ms() RETURNS bigint LANGUAGE sql VOLATILE \
+             AS 'SELECT last_value FROM {schema}.clock'"
+        );
+        run(&pool, clock).await;
+        InSchema { store, pool, schema }
+    }
+
+    auth_tower::session_store_conformance!(fresh);
+}

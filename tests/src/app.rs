@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-use crate::target::{App, Target};
+use crate::target::{App, Store, Target};
 use crate::wait::PATIENCE;
 
 /// What an app is started with. Its files live in a folder of the test's own, which every copy of the settings shares.
@@ -57,6 +57,17 @@ impl Settings {
     /// A file in the app's folder, which is also its working directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Where the app was told to keep its sessions, unless a test said otherwise.
+    pub fn store(&self) -> Store {
+        self.target.store
+    }
+
+    /// The value of `STORE`.
+    pub fn store_url(&self) -> &str {
+        let url = self.variables.get("STORE").expect("set from the beginning");
+        url.to_str().expect("UTF-8")
     }
 
     /// The app's folder.

@@ -59,6 +59,38 @@ impl Request {
         format!("{} {}", self.method, self.target)
     }
 
+    /// The target.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The method.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The header lines of our own making, in order.
+    pub fn headers(&self) -> &[(Vec<u8>, Vec<u8>)] {
+        &self.headers
+    }
+
+    /// The body, if it has one.
+    pub fn content(&self) -> Option<&[u8]> {
+        self.body.as_deref()
+    }
+
+    /// Whether the answer has no body, whatever its headers say.
+    pub fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+
+    /// The same request for another target.
+    #[must_use]
+    pub fn to(mut self, target: &str) -> Self {
+        target.clone_into(&mut self.target);
+        self
+    }
+
     /// One more header line; a name may come several times, a value may be any bytes.
     #[must_use]
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
@@ -196,7 +228,7 @@ impl Connection {
     pub async fn send(&mut self, request: &Request) -> std::io::Result<Response> {
         let sent = self.write(&request.to_bytes(self.address)).await;
         // A server that refuses early may close before it has read everything; its answer counts all the same.
-        match self.read(request.method == "HEAD").await {
+        match self.read(request.is_head()).await {
             Err(e) => Err(sent.err().unwrap_or(e)),
             answer => answer,
         }
@@ -222,10 +254,57 @@ impl Connection {
     }
 
     async fn read_answer(&mut self, headless: bool) -> std::io::Result<Response> {
+        let response = self.read_head().await?;
+        self.read_body(response, headless).await
+    }
+
+    async fn read_body(&mut self, mut response: Response, headless: bool) -> std::io::Result<Response> {
+        if headless || matches!(response.status, 101 | 204 | 304) {
+            return Ok(response);
+        }
+        if response.header("transfer-encoding") == Some("chunked") {
+            response.body = self.chunks().await?;
+        } else if let Some(length) = response.header("content-length") {
+            response.body = vec![0; length.parse().expect("a length")];
+            self.stream.read_exact(&mut response.body).await?;
+        } else {
+            self.stream.read_to_end(&mut response.body).await?;
+        }
+        Ok(response)
+    }
+
+    /// Reads the head of an answer, and leaves its body where it is.
+    ///
+    /// # Errors
+    /// When the connection breaks before the whole head is here.
+    pub async fn head(&mut self) -> std::io::Result<Response> {
+        match tokio::time::timeout(PATIENCE, self.read_head()).await {
+            Ok(head) => head,
+            Err(_) => panic!("no answer within {PATIENCE:?}"),
+        }
+    }
+
+    /// Reads the body that belongs to this head.
+    ///
+    /// # Errors
+    /// When the connection breaks before the whole body is here.
+    pub async fn body(&mut self, head: Response, headless: bool) -> std::io::Result<Response> {
+        match tokio::time::timeout(PATIENCE, self.read_body(head, headless)).await {
+            Ok(answer) => answer,
+            Err(_) => panic!("no end within {PATIENCE:?}"),
+        }
+    }
+
+    async fn read_head(&mut self) -> std::io::Result<Response> {
         let status_line = self.line().await?;
         let status = std::str::from_utf8(&status_line)
             .ok()
-            .and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok())
+            .and_then(|line| {
+                let rest = line
+                    .strip_prefix("HTTP/1.1 ")
+                    .or_else(|| line.strip_prefix("HTTP/1.0 "))?;
+                rest.get(..3)?.parse().ok()
+            })
             .unwrap_or_else(|| panic!("not a status line: {:?}", String::from_utf8_lossy(&status_line)));
         let mut headers = Vec::new();
         loop {
@@ -240,38 +319,32 @@ impl Connection {
             let name = String::from_utf8(line[..colon].to_ascii_lowercase()).expect("an ASCII header name");
             headers.push((name, line[colon + 1..].trim_ascii().to_vec()));
         }
-        let mut response = Response {
+        Ok(Response {
             status,
             headers,
             body: Vec::new(),
-        };
-        if headless || status == 204 || status == 304 {
-            return Ok(response);
-        }
-        if response.header("transfer-encoding") == Some("chunked") {
-            response.body = self.chunks().await?;
-        } else if let Some(length) = response.header("content-length") {
-            response.body = vec![0; length.parse().expect("a length")];
-            self.stream.read_exact(&mut response.body).await?;
-        } else {
-            self.stream.read_to_end(&mut response.body).await?;
-        }
-        Ok(response)
+        })
     }
 
     async fn chunks(&mut self) -> std::io::Result<Vec<u8>> {
         let mut body = Vec::new();
-        loop {
-            let size = self.line().await?;
-            let size = usize::from_str_radix(std::str::from_utf8(&size).expect("ASCII"), 16).expect("a chunk size");
-            let start = body.len();
-            body.resize(start + size, 0);
-            self.stream.read_exact(&mut body[start..]).await?;
-            self.line().await?;
-            if size == 0 {
-                return Ok(body);
-            }
+        while let Some(chunk) = self.chunk().await? {
+            body.extend(chunk);
         }
+        Ok(body)
+    }
+
+    /// Reads one chunk of a body that comes in chunks; `None` at its end. Waits for as long as it takes.
+    ///
+    /// # Errors
+    /// When the connection breaks before the end.
+    pub async fn chunk(&mut self) -> std::io::Result<Option<Vec<u8>>> {
+        let size = self.line().await?;
+        let size = usize::from_str_radix(std::str::from_utf8(&size).expect("ASCII"), 16).expect("a chunk size");
+        let mut chunk = vec![0; size];
+        self.stream.read_exact(&mut chunk).await?;
+        self.line().await?;
+        Ok((size > 0).then_some(chunk))
     }
 
     async fn line(&mut self) -> std::io::Result<Vec<u8>> {

@@ -15,6 +15,7 @@ pub mod expect;
 pub mod forge;
 pub mod http;
 pub mod jar;
+pub mod live;
 pub mod store;
 pub mod target;
 pub mod wait;
@@ -24,6 +25,7 @@ pub use client::Client;
 pub use forge::{Jwt, RefreshToken};
 pub use http::{Connection, Request, Response};
 pub use jar::{Jar, SetCookie};
+pub use live::{Events, Socket};
 pub use target::{App, Store, Target};
 
 /// The name of the refresh cookie.

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use servers::{Postgres, Redis, RedisCluster};
+
 use crate::app::{Running, Settings};
 
 /// An example app.
@@ -10,6 +12,8 @@ use crate::app::{Running, Settings};
 pub enum App {
     /// `examples/axum-app`.
     Axum,
+    /// `examples/actix-app`.
+    Actix,
     /// `examples/hyper-service`, which has the ready routes and an API of its own.
     Hyper,
     /// `examples/tonic-service`, which has the ready routes and gRPC methods.
@@ -21,6 +25,7 @@ impl App {
     pub const fn package(self) -> &'static str {
         match self {
             Self::Axum => "axum-app",
+            Self::Actix => "actix-app",
             Self::Hyper => "hyper-service",
             Self::Tonic => "tonic-service",
         }
@@ -34,6 +39,12 @@ pub enum Store {
     Memory,
     /// In a file of the test's own folder.
     Sqlite,
+    /// In a database of the test's own, on a server that the test process shares.
+    Postgres,
+    /// Under a prefix of the test's own, on a server that the test process shares.
+    Redis,
+    /// The same, on a cluster.
+    RedisCluster,
 }
 
 impl Store {
@@ -46,7 +57,15 @@ impl Store {
                 url.push(folder.join("auth.db"));
                 url
             }
+            Self::Postgres => Postgres::shared().create_database().into(),
+            Self::Redis => Redis::shared().create_user().into(),
+            Self::RedisCluster => RedisCluster::shared().create_user().into(),
         }
+    }
+
+    /// Whether sessions outlive the app's process; a test can then look into the store from outside.
+    pub const fn is_durable(self) -> bool {
+        !matches!(self, Self::Memory)
     }
 }
 
@@ -83,7 +102,8 @@ impl Target {
 macro_rules! on_every_store {
     ($($scenario:ident),+ $(,)?) => {
         // Apps: one line each.
-        $crate::on_stores_of!(axum = Axum; [memory = Memory, sqlite = Sqlite]; [$($scenario)+]);
+        $crate::on_stores_of!(axum = Axum; [memory = Memory, sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
+        $crate::on_stores_of!(actix = Actix; [memory = Memory, sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
     };
 }
 
@@ -93,7 +113,20 @@ macro_rules! on_durable_stores {
     ($($scenario:ident),+ $(,)?) => {
         mod durable {
             use super::*;
+            $crate::on_stores_of!(axum = Axum; [sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
+            $crate::on_stores_of!(actix = Actix; [sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster]; [$($scenario)+]);
+        }
+    };
+}
+
+/// Expands scenarios about a store that is a file into one test per app.
+#[macro_export]
+macro_rules! on_the_file_store {
+    ($($scenario:ident),+ $(,)?) => {
+        mod file {
+            use super::*;
             $crate::on_stores_of!(axum = Axum; [sqlite = Sqlite]; [$($scenario)+]);
+            $crate::on_stores_of!(actix = Actix; [sqlite = Sqlite]; [$($scenario)+]);
         }
     };
 }
@@ -105,6 +138,7 @@ macro_rules! on_every_app {
         mod any_store {
             use super::*;
             $crate::on_stores_of!(axum = Axum; [memory = Memory]; [$($scenario)+]);
+            $crate::on_stores_of!(actix = Actix; [memory = Memory]; [$($scenario)+]);
         }
     };
 }

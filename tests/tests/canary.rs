@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use acceptance::forge::from_base64url;
-use acceptance::{ACCESS_SECRET, Client, Jwt, REFRESH_SECRET, RefreshToken, Request, Response, Store, Target, store};
+use acceptance::{ACCESS_SECRET, Client, Jwt, REFRESH_SECRET, RefreshToken, Request, Response, Target, store};
 
 const WRONG_PASSWORD: &str = "canary-wrong-password";
 const GARBAGE_COOKIE: &str = "canary-garbage-cookie";
@@ -187,11 +187,11 @@ async fn br_08_rt_22_no_secret_is_in_the_log_or_in_the_store(at: Target) {
     );
     assert_eq!(Jwt::decode(&anew.access).text("sid"), anew.session_id());
 
-    let database = app.settings().file("auth.db");
-    let live = (at.store == Store::Sqlite).then(|| store::bytes(&database));
+    let settings = app.settings().clone();
+    let live = at.store.is_durable().then(|| store::bytes(&settings));
     let log = app.log();
     let (_, end) = app.terminate().await;
-    let stopped = (at.store == Store::Sqlite).then(|| store::bytes(&database));
+    let stopped = at.store.is_durable().then(|| store::bytes(&settings));
 
     assert!(
         log.len() > 2_000,

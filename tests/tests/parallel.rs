@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use acceptance::{Client, Connection, RefreshToken, Request, Response, Running, Store, Target, expect, store};
+use acceptance::{Client, Connection, RefreshToken, Request, Response, Running, Target, expect, store};
 
 const REQUESTS: usize = 200;
 const ROUNDS: usize = 50;
@@ -79,8 +79,8 @@ async fn round(pool: &mut Pool, app: &Running, at: Target, number: usize) {
         2,
         "round {number}: one rotation"
     );
-    if at.store == Store::Sqlite {
-        let row = store::session(&app.settings().file("auth.db"), &client.session_id());
+    if at.store.is_durable() {
+        let row = store::session(app.settings(), &client.session_id());
         assert_eq!(
             (row.current, row.confirmed),
             (2, Some(1)),

@@ -4,13 +4,11 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use tower::ServiceExt as _;
-
 use super::support::*;
 
 /// Polls a request `polls` times and then goes away. Returns whether it had been answered.
 async fn go_away(world: &World, request: Ask, polls: usize) -> bool {
-    let mut response = pin!(world.app.clone().oneshot(request.build()));
+    let mut response = pin!(world.send(request));
     for _ in 0..polls {
         let done = poll_fn(|cx| Poll::Ready(response.as_mut().poll(cx).is_ready())).await;
         if done {

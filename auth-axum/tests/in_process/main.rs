@@ -11,8 +11,10 @@
 mod clocks;
 mod events;
 mod gone_client;
+mod guards;
 mod metrics;
 mod outages;
+mod parallel;
 mod revocation;
 mod rotation;
 mod silent_exchange;

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use auth_axum::Claims;
 use auth_tower::{MemoryStore, OnOutage};
-use axum::Router;
-use axum::routing::get;
 use tokio::time::Instant;
 
 use super::support::*;
@@ -299,16 +296,10 @@ async fn without_a_fresh_feed_an_ending_elsewhere_is_found_in_the_store() {
 
 #[tokio::test(start_paused = true)]
 async fn op_06_with_the_store_gone_too_a_layer_accepts_or_refuses_as_it_was_told() {
-    async fn me(claims: Claims<User>) -> String {
-        claims.name.clone()
-    }
     let world = World::new();
     let alice = world.sign_in("alice").await;
     world.settle().await;
-    let app = |on_outage| -> Router {
-        let router = Router::new().route("/me", get(me));
-        router.layer(world.auth.layer().on_outage(on_outage))
-    };
+    let app = |on_outage| app_in_outage(&world.auth, on_outage);
     let request = ask("GET", "/me").bearer(&alice.access);
     for fault in [Fault::Error, Fault::Hang] {
         world.store.fail_all(fault);

@@ -1,7 +1,5 @@
 //! What a request costs the store.
 
-use std::collections::HashSet;
-
 use super::support::*;
 
 const ROUTES: [(&str, &str); 8] = [
@@ -200,65 +198,4 @@ async fn a_kept_exchange_hands_nothing_out_once_its_successor_was_seen() {
     let late = world.silently(&alice.refresh).await;
     assert_eq!(late.status, 200);
     late.writes_nothing();
-}
-
-/// A burst of 200 requests of one browser.
-async fn burst(world: &World, request: Ask) -> Vec<Reply> {
-    let barrier = std::sync::Arc::new(tokio::sync::Barrier::new(200));
-    let burst: Vec<_> = (0..200)
-        .map(|_| {
-            let (app, request, barrier) = (world.app.clone(), request.clone(), barrier.clone());
-            tokio::spawn(async move {
-                barrier.wait().await;
-                send(&app, request).await
-            })
-        })
-        .collect();
-    let mut replies = Vec::new();
-    for one in burst {
-        replies.push(one.await.unwrap());
-    }
-    replies
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn rt_07_a_burst_of_200_rotates_once_and_shares_one_successor() {
-    let world = World::new();
-    let alice = world.sign_in("alice").await;
-    world.travel(EXPIRY);
-    let mut refresh = alice.refresh;
-    for round in 0..20 {
-        let _ = world.store.calls();
-        let request = match round % 3 {
-            0 => ask("POST", "/auth/refresh").refresh(&refresh),
-            1 => ask("POST", "/me").refresh(&refresh),
-            _ => ask("GET", "/option").bearer(&alice.access).refresh(&refresh),
-        };
-        let replies = burst(&world, request).await;
-        assert_eq!(world.store.calls(), [(Call::Advance, 1)]);
-        assert!(replies.iter().all(|reply| reply.status == 200));
-        let successors: HashSet<_> = replies.iter().map(|reply| reply.refresh().unwrap()).collect();
-        assert_eq!(successors.len(), 1);
-        refresh = successors.into_iter().next().unwrap();
-        world.travel(GRACE + MILLISECOND);
-    }
-    assert_eq!(world.store.rows("alice").await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn rt_07_bursts_at_two_instances_rotate_once_and_share_one_successor() {
-    let here = World::new();
-    let there = here.another();
-    let mut refresh = here.sign_in("alice").await.refresh;
-    for round in 2..22 {
-        let _ = here.store.calls();
-        let request = ask("GET", "/me").refresh(&refresh);
-        let (one, other) = tokio::join!(burst(&here, request.clone()), burst(&there, request));
-        assert_eq!(here.store.calls(), [(Call::Advance, 2)], "one for each instance");
-        let successors: HashSet<_> = one.iter().chain(&other).map(|reply| reply.refresh().unwrap()).collect();
-        assert_eq!(successors.len(), 1);
-        refresh = successors.into_iter().next().unwrap();
-        assert_eq!(generation_of(&refresh), round);
-        here.travel(GRACE + MILLISECOND);
-    }
 }

@@ -1,6 +1,5 @@
 //! How tokens travel, and what the app may choose about it: transport, names, origins, bodies.
 
-use auth_axum::Rejection;
 use auth_tower::{AccessTransport, CookieConfig, Rendered, SameSite};
 
 use super::support::*;
@@ -309,19 +308,11 @@ async fn an_app_may_render_denials_in_its_own_way_and_nothing_else_of_them_chang
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_may_answer_a_rejection_in_its_own_way() {
-    async fn me(claims: Result<auth_axum::Claims<User>, Rejection>) -> String {
-        match claims {
-            Ok(claims) => claims.name.clone(),
-            Err(rejection) => format!("{} {} {}", rejection.status(), rejection.code(), rejection.body_text()),
-        }
-    }
     let world = World::new();
     let alice = world.sign_in("alice").await;
-    let app = axum::Router::new()
-        .route("/me", axum::routing::get(me))
-        .layer(world.auth.layer());
-    assert_eq!(send(&app, ask("GET", "/me").bearer(&alice.access)).await.body, "alice");
-    let reply = send(&app, ask("GET", "/me")).await;
+    let known = world.send(ask("GET", "/verdict").bearer(&alice.access)).await;
+    assert_eq!(known.body, "alice");
+    let reply = world.send(ask("GET", "/verdict")).await;
     assert_eq!(
         (reply.status, &*reply.body),
         (200, "401 Unauthorized missing_token No access token was sent.")

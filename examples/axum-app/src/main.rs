@@ -3,20 +3,16 @@
 //! `cargo run -p axum-app` needs no set-up; what it reads from the environment is described in [`demo::settings`].
 //! Behind a public name, put TLS in front of it: browsers keep the refresh cookie over HTTPS or on `localhost` only.
 
+mod live;
 mod routes;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
-use demo::{Settings, StartupError};
+use demo::{LAST_REQUESTS, Started, StartupError, Stop};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-
-/// How long requests that are under way may take to finish once the app was told to stop.
-const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -27,26 +23,12 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<ExitCode, StartupError> {
-    let settings = Settings::from_env()?;
-    let start = demo::logging::init(&settings.log)?;
-    let stop = demo::shutdown().map_err(StartupError::Signals)?;
-    let auth = demo::authority(&settings).await?;
-    let (listener, address) = listen(settings.listen).await?;
-    start.done();
-    if let Err(error) = demo::announce(address) {
-        tracing::warn!(%error, "cannot print the address");
-    }
-    tracing::info!(%address, "listening");
-    Ok(match serve(listener, routes::app(&auth), stop).await {
-        Ok(()) => {
-            tracing::info!("stopped");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            tracing::error!(%error, "cannot serve any longer");
-            ExitCode::FAILURE
-        }
-    })
+    let started = Started::from_env().await?;
+    let (listener, address) = listen(started.listen).await?;
+    let stop = started.stop.clone();
+    let app = routes::app(&started.auth, &stop);
+    started.listening(address);
+    Ok(demo::exit_code(serve(listener, app, stop).await))
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartupError> {
@@ -57,25 +39,18 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Startu
 }
 
 /// Serves until `stop`, then finishes what is under way, but not for longer than [`LAST_REQUESTS`].
-async fn serve(
-    listener: TcpListener,
-    app: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+async fn serve(listener: TcpListener, app: Router, stop: Stop) -> std::io::Result<()> {
     let listener = listener.tap_io(|connection| {
         // Small answers should not wait for more to send with them.
         let _ = connection.set_nodelay(true);
     });
-    let (stopping, stopped) = oneshot::channel::<()>();
+    let mut stopping = stop.clone();
+    let mut stop = stop;
     // The address of the peer is what the list of sessions shows.
-    let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(
-        async move {
-            stop.await;
-            let _ = stopping.send(());
-        },
-    );
+    let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move { stop.requested().await });
     let too_late = async {
-        let _ = stopped.await;
+        stopping.requested().await;
         tokio::time::sleep(LAST_REQUESTS).await;
     };
     tokio::select! {

@@ -12,13 +12,16 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use demo::Stop;
 use demo::api::{Admin, Body, MAX_BODY, Me, Note, Notes, Problem, Public};
 use demo::page::{Asset, SECURITY_HEADERS};
 use demo::users::User;
 use serde::Serialize;
 
+use crate::live;
+
 /// The whole app.
-pub(crate) fn app(auth: &Auth<User>) -> Router {
+pub(crate) fn app(auth: &Auth<User>, stop: &Stop) -> Router {
     let admin = get(admin).route_layer(auth_axum::require(User::is_admin));
     let api = Router::new()
         .route("/api/me", get(me))
@@ -26,9 +29,13 @@ pub(crate) fn app(auth: &Auth<User>) -> Router {
         .route("/api/admin", admin)
         .route("/api/notes", post(create_note).layer(DefaultBodyLimit::max(MAX_BODY)))
         .with_state(Arc::new(Notes::default()));
+    let live = Router::new()
+        .route("/api/events", get(live::events))
+        .route("/api/socket", get(live::socket))
+        .with_state(stop.clone());
     demo::page::assets()
         .iter()
-        .fold(api, |router, asset| {
+        .fold(api.merge(live), |router, asset| {
             router.route(asset.path, get(move || async { page(asset) }))
         })
         .route("/healthz", get(|| async { "ok" }))
@@ -93,7 +100,7 @@ fn json(status: StatusCode, body: &impl Serialize) -> Response {
 }
 
 /// A [`Problem`] as a response.
-struct Refusal(Problem);
+pub(crate) struct Refusal(pub(crate) Problem);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {

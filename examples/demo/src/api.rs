@@ -128,6 +128,13 @@ impl Problem {
     );
     /// The body broke off or cannot be read.
     pub const UNREADABLE: Self = Self::new(400, "Bad Request", "invalid_request", "The body cannot be read.");
+    /// The route takes WebSocket handshakes only (RFC 6455 §4.2.1).
+    pub const NOT_A_HANDSHAKE: Self = Self::new(
+        400,
+        "Bad Request",
+        "invalid_request",
+        "This route takes WebSocket handshakes of version 13 only.",
+    );
     /// There is no such route.
     pub const NOT_FOUND: Self = Self::new(404, "Not Found", "not_found", "There is nothing here.");
     /// The route has other methods.

@@ -4,14 +4,17 @@
 
 pub mod api;
 mod authority;
+pub mod live;
 pub mod logging;
 pub mod page;
 pub mod settings;
 mod shutdown;
+mod start;
 mod startup;
 pub mod users;
 
 pub use authority::authority;
 pub use settings::{Settings, SettingsError};
-pub use shutdown::shutdown;
+pub use shutdown::{LAST_REQUESTS, Stop, shutdown};
+pub use start::{Started, exit_code};
 pub use startup::{StartupError, announce, refuse};

@@ -1,6 +1,37 @@
 //! When to stop.
 
 use std::io;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+/// How long requests that are under way may take to finish once the app was told to stop.
+pub const LAST_REQUESTS: Duration = Duration::from_secs(10);
+
+/// The wish that this app stops. Every copy hears of it.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<()>);
+
+impl Stop {
+    /// Stops when `signal` comes. Call it inside the runtime.
+    pub fn when(signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        let (stopping, stop) = watch::channel(());
+        tokio::spawn(async move {
+            signal.await;
+            drop(stopping);
+        });
+        Self(stop)
+    }
+
+    /// Waits for the wish. Returns at once if it came before.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost with this future.
+    pub async fn requested(&mut self) {
+        // Nothing is ever sent: the sender goes when the wish comes.
+        while self.0.changed().await.is_ok() {}
+    }
+}
 
 /// Waits for SIGTERM or SIGINT (on other systems than Unix, for Ctrl-C).
 ///

@@ -3,6 +3,13 @@
 //!
 //! A missing program is a panic that names the Debian package to install, never a skipped test.
 
+mod postgres;
 mod process;
+mod redis;
+mod redis_cluster;
+mod remnants;
 
+pub use postgres::Postgres;
 pub use process::{Process, free_port};
+pub use redis::Redis;
+pub use redis_cluster::RedisCluster;

@@ -32,18 +32,8 @@ impl Process {
             });
             sender
         });
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]);
-        if let Some(user) = user {
-            command.args(["--reuid", user, "--regid", user, "--clear-groups"]);
-        }
-        command.arg("--").arg(program);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut command = command(program, package, user);
         configure(&mut command);
-        assert!(
-            exists(program),
-            "{program} is missing: install the Debian package {package}"
-        );
         let (answer, started) = mpsc::channel();
         starter.send((command, answer)).expect("the starter never ends");
         let child = started.recv().expect("the starter answers");
@@ -76,6 +66,22 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A command that is killed with the thread that starts it, by `user` if one is named. It reads and prints nothing.
+pub(crate) fn command(program: &str, package: &str, user: Option<&str>) -> Command {
+    assert!(
+        exists(program),
+        "{program} is missing: install the Debian package {package}"
+    );
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]);
+    if let Some(user) = user {
+        command.args(["--reuid", user, "--regid", user, "--clear-groups"]);
+    }
+    command.arg("--").arg(program);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
 }
 
 fn exists(program: &str) -> bool {

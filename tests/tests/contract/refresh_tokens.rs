@@ -170,7 +170,7 @@ async fn rt_13_the_database_holds_no_token(at: Target) {
         expect::signed_in(&client.refresh().await);
         seen.push(client.refresh_token());
     }
-    let bytes = store::bytes(&app.settings().file("auth.db"));
+    let bytes = store::bytes(app.settings());
     let sid = from_base64url(&client.session_id());
     assert!(
         store::occurs(&bytes, &sid) || store::occurs(&bytes, client.session_id().as_bytes()),
@@ -288,8 +288,7 @@ async fn rt_22_no_body_holds_a_refresh_token(at: Target) {
 async fn rt_23_storage_is_constant_in_the_number_of_rotations(at: Target) {
     let app = countable(at).start().await;
     let mut client = Client::alice(&app).await;
-    let database = app.settings().file("auth.db");
-    assert_eq!(store::sessions(&database), 1);
+    assert_eq!(store::sessions(app.settings()), 1);
     let mut connection = acceptance::Connection::open(app.address()).await.expect("a connection");
     for _ in 0..300 {
         let request = Request::post("/auth/refresh").refresh(&client.refresh_token());
@@ -297,17 +296,15 @@ async fn rt_23_storage_is_constant_in_the_number_of_rotations(at: Target) {
         assert_eq!(response.status, 200, "{response:?}");
     }
     assert_eq!(client.generation(), 301);
-    assert_eq!(store::sessions(&database), 1);
-    assert_eq!(store::session(&database, &client.session_id()).current, 301);
+    assert_eq!(store::sessions(app.settings()), 1);
+    assert_eq!(store::session(app.settings(), &client.session_id()).current, 301);
 }
 
 async fn rt_25_a_store_that_lost_its_last_write_loses_no_session_and_forks_none(at: Target) {
     let app = countable(at).start().await;
     let mut client = Client::alice(&app).await;
     let (settings, _) = app.terminate().await;
-    let snapshot: Vec<_> = ["auth.db", "auth.db-wal", "auth.db-shm"]
-        .map(|name| (name, std::fs::read(settings.file(name)).ok()))
-        .into();
+    let snapshot = store::Snapshot::of(&settings);
 
     let app = settings.start().await;
     client.address = app.address();
@@ -315,12 +312,7 @@ async fn rt_25_a_store_that_lost_its_last_write_loses_no_session_and_forks_none(
     expect::signed_in(&client.refresh().await);
     let lost_by_the_store = client.refresh_token();
     let (settings, _) = app.terminate().await;
-    for (name, bytes) in snapshot {
-        match bytes {
-            Some(bytes) => std::fs::write(settings.file(name), bytes).expect("the older file"),
-            None => drop(std::fs::remove_file(settings.file(name))),
-        }
-    }
+    snapshot.restore();
 
     let app = settings.start().await;
     client.address = app.address();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use acceptance::store::Row;
 use acceptance::wait::{NOTICE, eventually, until};
-use acceptance::{Client, Jwt, REFRESH_SECRET, RefreshToken, Request, Response, Running, Store, Target, expect, store};
+use acceptance::{Client, Jwt, REFRESH_SECRET, RefreshToken, Request, Response, Running, Target, expect, store};
 
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -72,7 +72,9 @@ fn access_generation(response: &Response) -> u64 {
 
 /// What the store holds, where a test can look into it.
 fn row(at: Target, app: &Running, client: &Client) -> Option<Row> {
-    (at.store == Store::Sqlite).then(|| store::session(&app.settings().file("auth.db"), &client.session_id()))
+    at.store
+        .is_durable()
+        .then(|| store::session(app.settings(), &client.session_id()))
 }
 
 /// Waits until the presentation of `current` has been noted: the predecessor then brings no refresh token any more.
@@ -143,7 +145,7 @@ async fn row_2_the_current_generation_within_the_grace_gets_an_access_token_and_
             assert_eq!(access_generation(&response), 2);
             expect::assert_no_store(&response);
         }
-        if at.store == Store::Sqlite {
+        if at.store.is_durable() {
             let seen = || async { row(at, &app, &client).is_some_and(|row| row.seen && row.current == 2) };
             eventually(NOTICE, "the store knows that generation 2 was seen", seen).await;
         }

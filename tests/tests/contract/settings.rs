@@ -267,4 +267,4 @@ acceptance::on_every_app!(
     a_damaged_key_file_is_refused_and_never_replaced,
 );
 
-acceptance::on_durable_stores!(a_damaged_database_is_refused_and_never_replaced);
+acceptance::on_the_file_store!(a_damaged_database_is_refused_and_never_replaced);

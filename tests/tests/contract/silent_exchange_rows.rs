@@ -152,7 +152,7 @@ async fn row_03_an_expired_token_of_another_session_is_never_mixed_with_the_cook
 async fn row_04_br_06_a_store_that_does_not_answer_is_503_and_the_cookie_is_kept(at: Target) {
     let app = countable(at).start().await;
     let mut client = Client::alice(&app).await;
-    let outage = store::Outage::begin(&app.settings().file("auth.db"));
+    let outage = store::Outage::begin(app.settings());
     let cookie = client.refresh_token();
     let unknown = client.jwt().header("kid", "nobody").sign(ACCESS_SECRET);
     let asked = [

@@ -1,24 +1,23 @@
 //! A request and what came back.
 
 use auth_tower::Denial;
-use axum::body::Body;
-use axum::http::{HeaderMap, Method, Request, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
 use serde_json::Value;
 
 /// A request in the making.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
-    method: Method,
-    path: String,
-    headers: Vec<(&'static str, String)>,
-    body: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
 }
 
 pub(crate) fn ask(method: &str, path: &str) -> Ask {
     Ask {
-        method: method.parse().unwrap(),
+        method: method.to_owned(),
         path: path.to_owned(),
         headers: Vec::new(),
         body: String::new(),
@@ -44,14 +43,6 @@ impl Ask {
         body.clone_into(&mut self.body);
         self.header("content-type", "application/json")
     }
-
-    pub(crate) fn build(self) -> Request<Body> {
-        let mut request = Request::builder().method(self.method).uri(self.path);
-        for (name, value) in self.headers {
-            request = request.header(name, value);
-        }
-        request.body(Body::from(self.body)).unwrap()
-    }
 }
 
 /// A response, read to its end.
@@ -64,17 +55,6 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    pub(crate) async fn read(response: Response<Body>) -> Self {
-        let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-        Self {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: String::from_utf8(body.to_vec()).unwrap(),
-            denial: parts.extensions.get::<Denial>().cloned(),
-        }
-    }
-
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut all = self.headers.get_all(name).iter();
         let first = all.next().map(|value| value.to_str().unwrap());

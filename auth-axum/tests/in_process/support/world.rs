@@ -1,19 +1,14 @@
-//! One authority, or several over one store, and an app of every kind of route.
+//! One authority, or several over one store, with the shell's app around it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use auth_axum::{Claims, MaybeClaims, Rejection, Session};
 use auth_tower::{
-    Algorithm, AppClaims, Auth, AuthorityBuilder, Clock, Event, KeyRing, RefreshKey, SessionId, SigningKey, Timestamp,
+    Algorithm, Auth, AuthorityBuilder, Clock, Event, KeyRing, RefreshKey, SessionId, SigningKey, Timestamp,
 };
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::{any, get, post};
-use serde_json::{Value, json};
-use tower::ServiceExt as _;
+use serde_json::json;
 
-use super::{Accounts, Ask, Reply, Store, User, ask};
+use super::{Accounts, App, Ask, Reply, Store, User, app_of, ask, send};
 
 pub(crate) const ISSUER: &str = "https://id.example.com";
 
@@ -32,7 +27,7 @@ pub(crate) struct World {
     pub(crate) accounts: Accounts,
     pub(crate) keys: KeyRing,
     pub(crate) auth: Auth<User>,
-    pub(crate) app: Router,
+    pub(crate) app: App,
     events: Arc<Mutex<Vec<Event>>>,
 }
 
@@ -163,61 +158,4 @@ impl World {
     pub(crate) fn events(&self) -> Vec<Event> {
         std::mem::take(&mut *self.events.lock().unwrap())
     }
-}
-
-pub(crate) async fn send(app: &Router, ask: Ask) -> Reply {
-    Reply::read(app.clone().oneshot(ask.build()).await.unwrap()).await
-}
-
-/// Routes for every extractor and everything that a session can do, for any claims type.
-pub(crate) fn app_of<C: AppClaims>(auth: &Auth<C>) -> Router {
-    Router::new()
-        .route("/me", any(me::<C>))
-        .route("/option", any(option::<C>))
-        .route("/maybe", any(maybe::<C>))
-        .route("/public", get(|| async { "hello" }))
-        .route("/fail", any(fail::<C>))
-        .route("/leave", any(leave::<C>))
-        .route("/wipe", post(wipe::<C>))
-        .route("/others", post(others))
-        .merge(auth_axum::routes(auth))
-        .layer(auth.layer())
-}
-
-fn shown<C>(claims: &Claims<C>) -> Value {
-    let token = claims.token();
-    json!({
-        "sub": token.subject(),
-        "sid": token.session_id().to_string(),
-        "gen": token.generation(),
-    })
-}
-
-async fn me<C: AppClaims>(claims: Claims<C>) -> String {
-    shown(&claims).to_string()
-}
-
-async fn option<C: AppClaims>(claims: Option<Claims<C>>) -> String {
-    claims.map_or(Value::Null, |claims| shown(&claims)).to_string()
-}
-
-async fn maybe<C: AppClaims>(MaybeClaims(claims): MaybeClaims<C>) -> String {
-    claims.map_or(Value::Null, |claims| shown(&claims)).to_string()
-}
-
-async fn fail<C: AppClaims>(_: Claims<C>) -> (StatusCode, &'static str) {
-    (StatusCode::IM_A_TEAPOT, "the handler failed")
-}
-
-async fn leave<C: AppClaims>(_: Claims<C>, session: Session) -> Result<&'static str, Rejection> {
-    session.log_out().await?;
-    Ok("bye")
-}
-
-async fn wipe<C: AppClaims>(_: Claims<C>, session: Session) -> Result<String, Rejection> {
-    Ok(session.end_all().await?.to_string())
-}
-
-async fn others(session: Session) -> Result<String, Rejection> {
-    Ok(session.end_others().await?.to_string())
 }

@@ -10,6 +10,10 @@ mod error;
 pub mod conformance;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -19,6 +23,10 @@ use std::time::Duration;
 pub use error::StoreError;
 #[cfg(feature = "memory")]
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::{Migrations, PostgresOptions, PostgresStore, Proxy, Rotations};
+#[cfg(feature = "redis")]
+pub use redis::{RedisOptions, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore};
 
@@ -31,7 +39,7 @@ use crate::session::record::{Client, EndReason, Lifetime, SessionRecord};
 pub(crate) const PURGE_BATCH: usize = 1_000;
 
 /// The most entries that one [`SessionStore::ended_since`] returns.
-#[cfg(any(feature = "memory", feature = "sqlite"))]
+#[cfg(any(feature = "memory", feature = "postgres", feature = "redis", feature = "sqlite"))]
 pub(crate) const FEED_PAGE: usize = 1_000;
 
 /// A place where sessions live.

@@ -1,5 +1,6 @@
 //! Where sessions live.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use super::error::Problem;
@@ -11,6 +12,25 @@ pub enum Store {
     Memory,
     /// `sqlite://PATH`: a file, made if it is missing.
     Sqlite(PathBuf),
+    /// `redis://…`, `rediss://…`, `redis+cluster://…` or `rediss+cluster://…`: one server, or a cluster.
+    Redis(Address),
+}
+
+/// The address of a server. It may hold a password, so it is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(Box<str>);
+
+impl Address {
+    /// The whole of it, with the password.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Address(..)")
+    }
 }
 
 /// The value is never repeated: the address of a store may hold its password.
@@ -18,16 +38,14 @@ pub(super) fn parse(text: &str) -> Result<Store, Problem> {
     if text == "memory:" {
         return Ok(Store::Memory);
     }
-    for (scheme, name) in [
-        ("postgres://", "PostgreSQL"),
-        ("postgresql://", "PostgreSQL"),
-        ("redis://", "Redis"),
-        ("rediss://", "Redis over TLS"),
-        ("redis+cluster://", "Redis Cluster"),
-    ] {
+    for (scheme, name) in [("postgres://", "PostgreSQL"), ("postgresql://", "PostgreSQL")] {
         if text.starts_with(scheme) {
             return Err(Problem::StoreNotBuiltIn(name));
         }
+    }
+    let redis = ["redis://", "rediss://", "redis+cluster://", "rediss+cluster://"];
+    if redis.iter().any(|scheme| text.starts_with(scheme)) {
+        return Ok(Store::Redis(Address(text.into())));
     }
     if text == "sqlite::memory:" {
         return Err(Problem::StoreSqliteMemory);

@@ -1,22 +1,18 @@
-//! The only place that knows the app's SQLite tables, and how files are searched for what must not be in them.
+//! An SQLite file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-/// One row of the session table, as far as a test asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// The newest generation.
-    pub current: u32,
-    /// The generation whose presentation led to it.
-    pub confirmed: Option<u32>,
-    /// Whether `current` was proven to be in the client's hands.
-    pub seen: bool,
+use super::Row;
+use crate::app::Settings;
+
+pub(super) fn file(settings: &Settings) -> PathBuf {
+    settings.file("auth.db")
 }
 
 /// The row of the session with this public id; reads only.
-pub fn session(database: &Path, id: &str) -> Row {
+pub(super) fn session(database: &Path, id: &str) -> Row {
     let id = crate::forge::from_base64url(id);
     open(database)
         .query_row(
@@ -34,7 +30,7 @@ pub fn session(database: &Path, id: &str) -> Row {
 }
 
 /// How many sessions the table holds.
-pub fn sessions(database: &Path) -> u64 {
+pub(super) fn sessions(database: &Path) -> u64 {
     let count: i64 = open(database)
         .query_row("SELECT count(*) FROM auth_sessions", [], |row| row.get(0))
         .expect("a session table");
@@ -49,11 +45,11 @@ fn open(database: &Path) -> Connection {
 
 /// Keeps every writer out of the database for as long as the value lives: to the app, a store that does not answer.
 #[derive(Debug)]
-pub struct Outage(Connection);
+pub(super) struct Outage(Connection);
 
 impl Outage {
     /// Begins the outage.
-    pub fn begin(database: &Path) -> Self {
+    pub(super) fn begin(database: &Path) -> Self {
         let connection = Connection::open(database).expect("a database");
         connection.busy_timeout(crate::wait::PATIENCE).expect("a timeout");
         connection.execute_batch("BEGIN EXCLUSIVE").expect("the write lock");
@@ -61,18 +57,13 @@ impl Outage {
     }
 
     /// Ends it.
-    pub fn end(self) {
+    pub(super) fn end(self) {
         self.0.execute_batch("ROLLBACK").expect("the lock back");
     }
 }
 
-/// Whether the bytes of `needle` occur in `hay`.
-pub fn occurs(hay: &[u8], needle: &[u8]) -> bool {
-    !needle.is_empty() && hay.windows(needle.len()).any(|window| window == needle)
-}
-
 /// The bytes of a database: the file, its write-ahead log and its shared memory.
-pub fn bytes(database: &Path) -> Vec<u8> {
+pub(super) fn bytes(database: &Path) -> Vec<u8> {
     let mut all = std::fs::read(database).expect("a database");
     for suffix in ["-wal", "-shm", "-journal"] {
         let mut name = database.as_os_str().to_owned();
@@ -82,4 +73,28 @@ pub fn bytes(database: &Path) -> Vec<u8> {
         }
     }
     all
+}
+
+/// The files, as they were.
+#[derive(Debug)]
+pub(super) struct Snapshot(Vec<(PathBuf, Option<Vec<u8>>)>);
+
+impl Snapshot {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let names = ["auth.db", "auth.db-wal", "auth.db-shm"];
+        Self(
+            names
+                .map(|name| (settings.file(name), std::fs::read(settings.file(name)).ok()))
+                .into(),
+        )
+    }
+
+    pub(super) fn restore(self) {
+        for (path, bytes) in self.0 {
+            match bytes {
+                Some(bytes) => std::fs::write(path, bytes).expect("the older file"),
+                None => drop(std::fs::remove_file(path)),
+            }
+        }
+    }
 }

@@ -1,0 +1,286 @@
+//! Connections: borrowed for one call each, thrown away when in doubt, replaced when they are missed.
+//!
+//! A connection belongs to whoever calls. If the caller gives up half way, it is dropped with the call and closed, so that
+//! nobody ever gets another one's answer; what the server still does about it ends with its `statement_timeout`.
+
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::{Connection as _, Error, PgPool, Postgres};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use super::calls::{Argument, Calls, Function};
+use super::fault::{self, Refused};
+use super::outage::Outage;
+use crate::session::store::StoreError;
+
+/// A connection that was idle for longer is asked whether it still lives before it is used.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// After this long a connection is closed, so that the load moves to where the address leads by now.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+/// Connections that a burst left over are closed after this long.
+const IDLE_FOR: Duration = Duration::from_secs(10 * 60);
+
+/// Where connections come from.
+pub(super) enum Source {
+    /// Our own.
+    Own {
+        options: Box<PgConnectOptions>,
+        /// One for each connection that may be open.
+        permits: Semaphore,
+        idle: Mutex<Vec<Idle>>,
+        outage: Outage,
+    },
+    /// The application's.
+    Shared(PgPool),
+}
+
+impl Source {
+    pub(super) fn own(options: PgConnectOptions, connections: usize) -> Self {
+        Self::Own {
+            options: options.into(),
+            permits: Semaphore::new(connections),
+            idle: Mutex::default(),
+            outage: Outage::default(),
+        }
+    }
+}
+
+pub(super) struct Idle {
+    connection: PgConnection,
+    opened: Instant,
+    since: Instant,
+}
+
+pub(super) struct Links {
+    pub(super) source: Source,
+    calls: Calls,
+    /// One for each call that may be under way or waiting.
+    places: Semaphore,
+    deadline: Duration,
+}
+
+impl Links {
+    pub(super) fn new(source: Source, calls: Calls, places: usize, deadline: Duration) -> Self {
+        Self {
+            source,
+            calls,
+            places: Semaphore::new(places),
+            deadline,
+        }
+    }
+
+    /// Calls a function, within the deadline.
+    pub(super) async fn call(&self, function: Function, arguments: &[Argument]) -> Result<Vec<PgRow>, StoreError> {
+        let _place = self
+            .places
+            .try_acquire()
+            .map_err(|_| StoreError::unavailable(Refused::TooMany))?;
+        timeout(self.deadline, self.attempt(function, arguments))
+            .await
+            .unwrap_or(Err(StoreError::Timeout))
+    }
+
+    async fn attempt(&self, function: Function, arguments: &[Argument]) -> Result<Vec<PgRow>, StoreError> {
+        loop {
+            let mut link = self.link().await?;
+            let was_idle = link.was_idle;
+            let answer = self.calls.run(&mut link, function, arguments).await;
+            match answer {
+                Ok(rows) => {
+                    link.give_back();
+                    return Ok(rows);
+                }
+                Err(error) if fault::leaves_connection_sound(&error) => {
+                    link.give_back();
+                    return Err(fault::of_step(&error));
+                }
+                Err(error) => {
+                    drop(link);
+                    // What broke one connection has most likely broken them all.
+                    self.forget_idle();
+                    // A new connection is tried at most once, as it was not idle.
+                    if !(was_idle && function.repeatable) {
+                        return Err(fault::of_step(&error));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn link(&self) -> Result<Link<'_>, StoreError> {
+        match &self.source {
+            Source::Shared(pool) => {
+                let connection = pool.acquire().await.map_err(|error| fault::of_step(&error))?;
+                Ok(Link {
+                    held: Some(Held::Shared(connection)),
+                    was_idle: true,
+                    links: self,
+                })
+            }
+            Source::Own {
+                options,
+                permits,
+                idle,
+                outage,
+            } => {
+                // Never closed.
+                let permit = permits.acquire().await.map_err(|_| StoreError::Timeout)?;
+                while let Some(found) = pop(idle) {
+                    if let Some(found) = self.revived(found).await {
+                        return Ok(Link {
+                            held: Some(Held::Own(found.connection, found.opened, permit)),
+                            was_idle: true,
+                            links: self,
+                        });
+                    }
+                    self.forget_idle();
+                }
+                let probe = outage.probe().map_err(StoreError::unavailable)?;
+                // Half, so that whoever tries in vain is told before the deadline.
+                let connected = timeout(self.deadline / 2, PgConnection::connect_with(options)).await;
+                let connection = match connected {
+                    Ok(Ok(connection)) => connection,
+                    Ok(Err(error)) => {
+                        tracing::warn!(target: "auth_tower::store", error = %fault::of_step(&error), "postgresql cannot be reached");
+                        return Err(fault::of_step(&error));
+                    }
+                    Err(_) => return Err(StoreError::Timeout),
+                };
+                probe.succeeded();
+                Ok(Link {
+                    held: Some(Held::Own(connection, Instant::now(), permit)),
+                    was_idle: false,
+                    links: self,
+                })
+            }
+        }
+    }
+
+    /// An idle connection, if it can be trusted or answers at once.
+    async fn revived(&self, mut found: Idle) -> Option<Idle> {
+        if found.opened.elapsed() > LIFETIME {
+            return None;
+        }
+        if found.since.elapsed() <= TRUSTED_FOR {
+            return Some(found);
+        }
+        let alive = timeout(self.deadline / 4, found.connection.ping()).await;
+        matches!(alive, Ok(Ok(()))).then_some(found)
+    }
+
+    fn forget_idle(&self) {
+        if let Source::Own { idle, .. } = &self.source {
+            let forgotten = std::mem::take(&mut *idle.lock());
+            drop(forgotten);
+        }
+    }
+
+    pub(super) fn idle(&self) -> usize {
+        match &self.source {
+            Source::Own { idle, .. } => idle.lock().len(),
+            Source::Shared(pool) => pool.num_idle(),
+        }
+    }
+}
+
+/// The one that was used last, so that those which are not needed grow old.
+fn pop(idle: &Mutex<Vec<Idle>>) -> Option<Idle> {
+    idle.lock().pop()
+}
+
+enum Held<'a> {
+    Own(PgConnection, Instant, SemaphorePermit<'a>),
+    Shared(PoolConnection<Postgres>),
+}
+
+/// A borrowed connection. Dropped without being given back, it is closed.
+struct Link<'a> {
+    /// `None` only while it is being dropped.
+    held: Option<Held<'a>>,
+    was_idle: bool,
+    links: &'a Links,
+}
+
+impl Link<'_> {
+    fn give_back(mut self) {
+        match (self.held.take(), &self.links.source) {
+            (Some(Held::Own(connection, opened, permit)), Source::Own { idle, .. }) => {
+                let mut idle = idle.lock();
+                let since = Instant::now();
+                idle.push(Idle {
+                    connection,
+                    opened,
+                    since,
+                });
+                let old = idle.first().is_some_and(|oldest| oldest.since.elapsed() > IDLE_FOR);
+                let old = old.then(|| idle.remove(0));
+                drop(idle);
+                // Whoever waits for it finds the connection.
+                drop(permit);
+                drop(old);
+            }
+            (held, _) => drop(held),
+        }
+    }
+}
+
+impl Drop for Link<'_> {
+    fn drop(&mut self) {
+        if let Some(Held::Shared(connection)) = &mut self.held {
+            connection.close_on_drop();
+        }
+    }
+}
+
+impl Deref for Link<'_> {
+    type Target = PgConnection;
+
+    #[expect(clippy::panic, reason = "taken only by those that consume the link")]
+    fn deref(&self) -> &PgConnection {
+        match &self.held {
+            Some(Held::Own(connection, ..)) => connection,
+            Some(Held::Shared(connection)) => connection,
+            None => panic!("a link that was given back"),
+        }
+    }
+}
+
+impl DerefMut for Link<'_> {
+    #[expect(clippy::panic, reason = "taken only by those that consume the link")]
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        match &mut self.held {
+            Some(Held::Own(connection, ..)) => connection,
+            Some(Held::Shared(connection)) => connection,
+            None => panic!("a link that was given back"),
+        }
+    }
+}
+
+/// A connection for opening the store, outside of the calls' number.
+pub(super) async fn connect(source: &Source) -> Result<Opening, Error> {
+    Ok(match source {
+        Source::Own { options, .. } => Opening::Own(PgConnection::connect_with(options).await?),
+        Source::Shared(pool) => Opening::Shared(pool.acquire().await?),
+    })
+}
+
+pub(super) enum Opening {
+    Own(PgConnection),
+    Shared(PoolConnection<Postgres>),
+}
+
+impl Opening {
+    pub(super) fn connection(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Own(connection) => connection,
+            Self::Shared(connection) => connection,
+        }
+    }
+}

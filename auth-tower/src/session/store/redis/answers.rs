@@ -1,0 +1,90 @@
+//! What the scripts answer.
+
+use redis::Value;
+
+use super::fault::STRANGE;
+use super::records;
+use crate::clock::Timestamp;
+use crate::id::SessionId;
+use crate::session::record::SessionRecord;
+use crate::session::store::{AllEnded, StoreError};
+
+/// A session as a script saw it, and when; what else it said follows.
+pub(super) struct Seen {
+    pub(super) record: SessionRecord,
+    pub(super) now: Timestamp,
+    pub(super) taken: bool,
+}
+
+/// `None` if the script knows of no such session.
+pub(super) fn seen(id: SessionId, answer: &Value) -> Result<Option<Seen>, StoreError> {
+    let parts = match answer {
+        Value::Nil => return Ok(None),
+        Value::Array(parts) => parts,
+        _ => return Err(STRANGE),
+    };
+    let (now, left, packed, taken) = match &parts[..] {
+        [now, left, Value::BulkString(packed)] => (now, left, packed, false),
+        [now, left, Value::BulkString(packed), taken] => (now, left, packed, number(taken)? == 1),
+        _ => return Err(STRANGE),
+    };
+    Ok(Some(Seen {
+        record: records::record(id, packed, number(left)? == 1)?,
+        now: moment(now)?,
+        taken,
+    }))
+}
+
+pub(super) fn all_ended(answer: &Value) -> Result<AllEnded, StoreError> {
+    let Value::Array(parts) = answer else {
+        return Err(STRANGE);
+    };
+    let [at, ended] = &parts[..] else {
+        return Err(STRANGE);
+    };
+    Ok(AllEnded {
+        ended: u64::try_from(number(ended)?).unwrap_or(0),
+        at: moment(at)?,
+    })
+}
+
+/// When the list was made, and the sessions in it that could be read; `None` if there were too many to be sorted there.
+pub(super) fn list(answer: &Value) -> Result<(Timestamp, Option<Vec<SessionRecord>>), StoreError> {
+    let Value::Array(parts) = answer else {
+        return Err(STRANGE);
+    };
+    match &parts[..] {
+        [now] => Ok((moment(now)?, None)),
+        [now, Value::Array(pairs)] => {
+            let mut records = Vec::with_capacity(pairs.len() / 2);
+            for pair in pairs.chunks_exact(2) {
+                let [Value::BulkString(id), Value::BulkString(packed)] = pair else {
+                    return Err(STRANGE);
+                };
+                let id = <[u8; 18]>::try_from(&id[..]).map_err(|_| STRANGE)?;
+                match records::record(SessionId::from_bytes(id), packed, false) {
+                    Ok(record) => records.push(record),
+                    // The owner's other sessions are as good as ever.
+                    Err(_) => left_out(),
+                }
+            }
+            Ok((moment(now)?, Some(records)))
+        }
+        _ => Err(STRANGE),
+    }
+}
+
+pub(super) fn left_out() {
+    tracing::error!(target: "auth_tower::store", "a damaged session was left out of a list");
+}
+
+pub(super) fn moment(value: &Value) -> Result<Timestamp, StoreError> {
+    number(value).map(Timestamp::from_millis)
+}
+
+pub(super) fn number(value: &Value) -> Result<i64, StoreError> {
+    match value {
+        Value::Int(number) => Ok(*number),
+        _ => Err(STRANGE),
+    }
+}

@@ -1,0 +1,17 @@
+-- KEYS: feed. ARGV: shift of the clock, retention, the most entries to remove
+local before = clock(ARGV[1]) - ARGV[2]
+local old, last = 0, nil
+for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', ARGV[3])) do
+    local fields = entry[2]
+    -- By the entry's own word, and by its number if it has none.
+    local at = tonumber(fields[#fields]) or tonumber(string.match(entry[1], '^%d+'))
+    if at >= before then
+        break
+    end
+    old, last = old + 1, entry[1]
+end
+if old > 0 then
+    local time, number = string.match(last, '^(%d+)-(%d+)$')
+    redis.call('XTRIM', KEYS[1], 'MINID', time .. '-' .. string.format('%.0f', number + 1))
+end
+return old
