@@ -174,7 +174,7 @@ async fn end_all() {
     let server = Redis::with(&["--appendonly", "no"]);
     let store = connect(&server).await;
     let mut number = 0;
-    for count in [1, 1_000, 100_000] {
+    for count in [1_usize, 1_000, 100_000] {
         let mut times = Vec::new();
         for user in 0..(if count > 1_000 { 5 } else { 101 }) {
             let user = count * 1_000 + user;

@@ -28,7 +28,7 @@ pub(super) const CONNECTING: Duration = Duration::from_secs(1);
 /// How a connection is made.
 pub(super) enum Opener {
     Single(Client),
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
 }
 
 /// One connection that calls share. Dropping a clone closes nothing.

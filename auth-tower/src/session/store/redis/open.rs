@@ -73,7 +73,7 @@ fn opener(location: &Location, options: &RedisOptions) -> RedisResult<Opener> {
     if location.is_tls {
         builder = builder.certs(certificates);
     }
-    builder.build().map(Opener::Cluster)
+    builder.build().map(|client| Opener::Cluster(client.into()))
 }
 
 fn client(node: &ConnectionInfo, is_tls: bool, certificates: TlsCertificates) -> RedisResult<Client> {

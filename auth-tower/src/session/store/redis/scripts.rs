@@ -10,8 +10,11 @@ use redis::{Cmd, Script};
 
 macro_rules! script {
     ($flags:literal, $file:literal) => {
+        script!($flags, "", include_str!($file))
+    };
+    ($flags:literal, $before:expr, $after:expr) => {
         LazyLock::new(|| {
-            let text = concat!($flags, "\n", include_str!("prelude.lua"), include_str!($file));
+            let text = concat!($flags, "\n", $before, include_str!("prelude.lua"), $after);
             Step {
                 text,
                 hash: Script::new(text).get_hash().into(),
@@ -22,7 +25,11 @@ macro_rules! script {
 
 pub(super) static FIND: LazyLock<Step> = script!("#!lua flags=allow-oom", "find.lua");
 pub(super) static CREATE: LazyLock<Step> = script!("#!lua", "create.lua");
-pub(super) static ADVANCE: LazyLock<Step> = script!("#!lua flags=allow-oom", "advance.lua");
+pub(super) static ADVANCE: LazyLock<Step> = script!(
+    "#!lua flags=allow-oom",
+    include_str!("advance.lua"),
+    include_str!("advance_not.lua")
+);
 pub(super) static MARK_SEEN: LazyLock<Step> = script!("#!lua flags=allow-oom", "mark_seen.lua");
 pub(super) static END: LazyLock<Step> = script!("#!lua flags=allow-oom", "end.lua");
 pub(super) static END_ALL: LazyLock<Step> = script!("#!lua flags=allow-oom", "end_all.lua");
