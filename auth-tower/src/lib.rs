@@ -22,6 +22,7 @@
 //! | `memory` | sessions in this process's memory | yes |
 //! | `sqlite` | sessions in an SQLite file | |
 //! | `postgres` | sessions in PostgreSQL, for many instances | |
+//! | `redis` | sessions in Redis, Valkey or Redis Cluster, for many instances | |
 //! | `argon2` | [`Passwords`] | yes |
 //! | `aws-lc-rs` | signatures by AWS-LC | yes |
 //! | `rust-crypto` | signatures in pure Rust; `aws-lc-rs` wins where both are on | |

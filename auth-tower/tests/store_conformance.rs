@@ -137,7 +137,8 @@ mod postgres {
     use std::time::Duration;
 
     use auth_tower::session::store::conformance::Harness;
-    use auth_tower::session::store::{PostgresOptions, PostgresStore};
+    use auth_tower::session::store::{PostgresOptions, PostgresStore, Proxy};
+    use servers::{PgBouncer, Postgres};
     use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
     use tokio::sync::OnceCell;
 
@@ -170,25 +171,35 @@ mod postgres {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await.unwrap();
     }
 
-    async fn url() -> &'static str {
-        static URL: OnceCell<String> = OnceCell::const_new();
-        let make = || async { tokio::task::spawn_blocking(|| servers::Postgres::shared().create_database()).await };
-        URL.get_or_try_init(make).await.expect("a database")
+    /// A database, and the same through a proxy.
+    async fn addresses() -> &'static (String, String) {
+        static MADE: OnceCell<(String, String)> = OnceCell::const_new();
+        let make = || {
+            let server = Postgres::shared();
+            let database = server.create_database();
+            let proxy: &PgBouncer = Box::leak(Box::new(PgBouncer::start(server)));
+            let through = proxy.url(&database);
+            (database, through)
+        };
+        MADE.get_or_try_init(|| tokio::task::spawn_blocking(make))
+            .await
+            .expect("a database")
     }
 
     #[expect(clippy::unwrap_used, reason = "what a test stands on")]
-    async fn fresh() -> InSchema {
+    async fn in_schema(proxy: Proxy) -> InSchema {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let schema = format!("fresh_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let url = url().await;
+        let (direct, through) = addresses().await;
         let store = PostgresOptions::new()
             .with_schema(schema.as_str())
+            .with_proxy(proxy)
             // The properties are about what is answered; how fast is another test's matter.
             .with_deadline(Duration::from_secs(30))
-            .connect(url)
+            .connect(if proxy == Proxy::None { direct } else { through })
             .await
             .unwrap();
-        let pool = PgPoolOptions::new().max_connections(1).connect_lazy(url).unwrap();
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy(direct).unwrap();
         let clock = format!(
             "CREATE SEQUENCE {schema}.clock START 1700000000000; SELECT nextval('{schema}.clock'); \
              CREATE OR REPLACE FUNCTION {schema}.now_ms() RETURNS bigint LANGUAGE sql VOLATILE \
@@ -198,5 +209,19 @@ mod postgres {
         InSchema { store, pool, schema }
     }
 
+    async fn fresh() -> InSchema {
+        in_schema(Proxy::None).await
+    }
+
     auth_tower::session_store_conformance!(fresh);
+
+    mod through_pgbouncer {
+        use super::{InSchema, Proxy, in_schema};
+
+        async fn fresh() -> InSchema {
+            in_schema(Proxy::TransactionPooling).await
+        }
+
+        auth_tower::session_store_conformance!(fresh);
+    }
 }

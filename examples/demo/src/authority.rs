@@ -1,6 +1,6 @@
 //! From settings to a running authority.
 
-use auth_tower::{Auth, KeyRing, MemoryStore, RedisStore, SqliteStore};
+use auth_tower::{Auth, KeyRing, MemoryStore, PostgresStore, RedisStore, SqliteStore};
 
 use crate::settings::{Settings, Store};
 use crate::startup::StartupError;
@@ -31,6 +31,7 @@ pub async fn authority(settings: &Settings) -> Result<Auth<User>, StartupError> 
     let builder = match &settings.store {
         Store::Memory => builder.sessions(MemoryStore::new()),
         Store::Sqlite(path) => builder.sessions(SqliteStore::connect(path).await?),
+        Store::Postgres(address) => builder.sessions(PostgresStore::connect(address.expose()).await?),
         Store::Redis(address) => builder.sessions(RedisStore::connect(address.expose()).await?),
     };
     Ok(builder.build()?)

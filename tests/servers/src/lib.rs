@@ -3,12 +3,14 @@
 //!
 //! A missing program is a panic that names the Debian package to install, never a skipped test.
 
+mod pgbouncer;
 mod postgres;
 mod process;
 mod redis;
 mod redis_cluster;
 mod remnants;
 
+pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use process::{Process, free_port};
 pub use redis::Redis;

@@ -15,8 +15,8 @@ use crate::process::{Process, command, free_port};
 use crate::remnants::Remnants;
 
 const PACKAGE: &str = "postgresql";
-const USER: &str = "auth";
-const PASSWORD: &str = "test only, known to all";
+pub(crate) const USER: &str = "auth";
+pub(crate) const PASSWORD: &str = "test only, known to all";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A private PostgreSQL server on a free port of loopback, which asks for a password.
@@ -306,11 +306,11 @@ impl Postgres {
 }
 
 /// The user that owns a server's files: PostgreSQL refuses to run as root.
-fn user() -> Option<&'static str> {
+pub(crate) fn user() -> Option<&'static str> {
     geteuid().is_root().then_some("postgres")
 }
 
-fn ids_of(user: &str) -> (u32, u32) {
+pub(crate) fn ids_of(user: &str) -> (u32, u32) {
     let users = fs::read_to_string("/etc/passwd").expect("a list of users");
     users
         .lines()

@@ -51,11 +51,9 @@ pub(super) enum Problem {
     #[error("must be at most 255 bytes of text without control characters or spaces around it")]
     Identifier,
     #[error(
-        "is not a store that this app knows; write sqlite://PATH (such as sqlite://auth.db), redis://HOST or memory:"
+        "is not a store that this app knows; write sqlite://PATH (such as sqlite://auth.db), postgres://USER@HOST/DATABASE, redis://HOST or memory:"
     )]
     StoreUnknown,
-    #[error("names a store that is not built into this app yet ({0}); write sqlite://PATH, redis://HOST or memory:")]
-    StoreNotBuiltIn(&'static str),
     #[error(
         "names no usable SQLite file; write sqlite://PATH without options, such as sqlite://auth.db or sqlite:///var/lib/auth.db"
     )]

@@ -3,7 +3,7 @@
 //! | variable | default | values |
 //! | --- | --- | --- |
 //! | `LISTEN` | `127.0.0.1:3000` | an IP address (or `localhost`) and a port; `:0` is a free port of `127.0.0.1` |
-//! | `STORE` | `sqlite://auth.db` | `sqlite://PATH` or `memory:` |
+//! | `STORE` | `sqlite://auth.db` | `sqlite://PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` or `memory:` |
 //! | `AUTH_KEYS` | `auth-keys.json` | a file, made on first start; used when no secrets are in the environment |
 //! | `AUTH_ISSUER` | `http://localhost:3000` | any text |
 //! | `AUTH_AUDIENCE` | `api` | any text |
@@ -40,7 +40,7 @@ use auth_tower::session::rotation::Reuse;
 
 pub use error::SettingsError;
 pub use log_filter::LogFilter;
-pub use store::Store;
+pub use store::{Address, Store};
 
 use error::Problem;
 

@@ -12,6 +12,8 @@ pub enum Store {
     Memory,
     /// `sqlite://PATH`: a file, made if it is missing.
     Sqlite(PathBuf),
+    /// `postgres://…` or `postgresql://…`: a database, which instances share.
+    Postgres(Address),
     /// `redis://…`, `rediss://…`, `redis+cluster://…` or `rediss+cluster://…`: one server, or a cluster.
     Redis(Address),
 }
@@ -38,14 +40,13 @@ pub(super) fn parse(text: &str) -> Result<Store, Problem> {
     if text == "memory:" {
         return Ok(Store::Memory);
     }
-    for (scheme, name) in [("postgres://", "PostgreSQL"), ("postgresql://", "PostgreSQL")] {
-        if text.starts_with(scheme) {
-            return Err(Problem::StoreNotBuiltIn(name));
-        }
+    let postgres = ["postgres://", "postgresql://"];
+    if postgres.iter().any(|scheme| text.starts_with(scheme)) {
+        return Ok(Store::Postgres(Address(text.into())));
     }
     let redis = ["redis://", "rediss://", "redis+cluster://", "rediss+cluster://"];
     if redis.iter().any(|scheme| text.starts_with(scheme)) {
-        return Ok(Store::Redis(Address(text.into())));
+        return Ok(Store::Redis(Address(text.to_owned())));
     }
     if text == "sqlite::memory:" {
         return Err(Problem::StoreSqliteMemory);

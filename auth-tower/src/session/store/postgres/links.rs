@@ -4,13 +4,15 @@
 //! nobody ever gets another one's answer; what the server still does about it ends with its `statement_timeout`.
 
 use std::ops::{Deref, DerefMut};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use futures_util::future::{Either, select};
 use parking_lot::Mutex;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{Connection as _, Error, PgPool, Postgres};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::calls::{Argument, Calls, Function};
@@ -27,6 +29,9 @@ const LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// Connections that a burst left over are closed after this long.
 const IDLE_FOR: Duration = Duration::from_secs(10 * 60);
 
+/// How many connections are opened at once.
+const CONNECTING: usize = 4;
+
 /// Where connections come from.
 pub(super) enum Source {
     /// Our own.
@@ -35,6 +40,10 @@ pub(super) enum Source {
         /// One for each connection that may be open.
         permits: Semaphore,
         idle: Mutex<Vec<Idle>>,
+        /// Few connect at once: a server that is busy is not helped by more.
+        connecting: Semaphore,
+        /// Told when a connection was given back.
+        returned: Notify,
         outage: Outage,
     },
     /// The application's.
@@ -47,6 +56,8 @@ impl Source {
             options: options.into(),
             permits: Semaphore::new(connections),
             idle: Mutex::default(),
+            connecting: Semaphore::new(CONNECTING),
+            returned: Notify::new(),
             outage: Outage::default(),
         }
     }
@@ -95,6 +106,7 @@ impl Links {
             match answer {
                 Ok(rows) => {
                     link.give_back();
+                    self.answered();
                     return Ok(rows);
                 }
                 Err(error) if fault::leaves_connection_sound(&error) => {
@@ -124,42 +136,77 @@ impl Links {
                     links: self,
                 })
             }
-            Source::Own {
-                options,
-                permits,
-                idle,
-                outage,
-            } => {
+            Source::Own { permits, idle, .. } => {
                 // Never closed.
                 let permit = permits.acquire().await.map_err(|_| StoreError::Timeout)?;
-                while let Some(found) = pop(idle) {
-                    if let Some(found) = self.revived(found).await {
-                        return Ok(Link {
-                            held: Some(Held::Own(found.connection, found.opened, permit)),
-                            was_idle: true,
-                            links: self,
-                        });
+                loop {
+                    while let Some(found) = pop(idle) {
+                        if let Some(found) = self.revived(found).await {
+                            return Ok(self.own(found.connection, found.opened, true, permit));
+                        }
+                        self.forget_idle();
                     }
-                    self.forget_idle();
+                    if let Some(connection) = self.connect_or_wait().await? {
+                        return Ok(self.own(connection, Instant::now(), false, permit));
+                    }
                 }
-                let probe = outage.probe().map_err(StoreError::unavailable)?;
-                // Half, so that whoever tries in vain is told before the deadline.
-                let connected = timeout(self.deadline / 2, PgConnection::connect_with(options)).await;
-                let connection = match connected {
-                    Ok(Ok(connection)) => connection,
-                    Ok(Err(error)) => {
-                        tracing::warn!(target: "auth_tower::store", error = %fault::of_step(&error), "postgresql cannot be reached");
-                        return Err(fault::of_step(&error));
-                    }
-                    Err(_) => return Err(StoreError::Timeout),
-                };
-                probe.succeeded();
-                Ok(Link {
-                    held: Some(Held::Own(connection, Instant::now(), permit)),
-                    was_idle: false,
-                    links: self,
-                })
             }
+        }
+    }
+
+    fn own<'a>(
+        &'a self,
+        connection: PgConnection,
+        opened: Instant,
+        was_idle: bool,
+        permit: SemaphorePermit<'a>,
+    ) -> Link<'a> {
+        Link {
+            held: Some(Held::Own(connection, opened, permit)),
+            was_idle,
+            links: self,
+        }
+    }
+
+    /// A new connection; `None` if one was given back before it was this one's turn to connect.
+    async fn connect_or_wait(&self) -> Result<Option<PgConnection>, StoreError> {
+        let Source::Own {
+            options,
+            connecting,
+            returned,
+            outage,
+            ..
+        } = &self.source
+        else {
+            return Ok(None);
+        };
+        let turn = match connecting.try_acquire() {
+            Ok(turn) => turn,
+            Err(_) => match select(pin!(connecting.acquire()), pin!(returned.notified())).await {
+                Either::Left((turn, _)) => turn.map_err(|_| StoreError::Timeout)?,
+                Either::Right(_) => return Ok(None),
+            },
+        };
+        let probe = outage.probe().map_err(StoreError::unavailable)?;
+        // Half, so that whoever tries in vain is told before the deadline.
+        let connected = timeout(self.deadline / 2, PgConnection::connect_with(options)).await;
+        drop(turn);
+        let error = match connected {
+            Ok(Ok(connection)) => {
+                outage.answered();
+                return Ok(Some(connection));
+            }
+            Ok(Err(error)) => fault::of_step(&error),
+            Err(_) => StoreError::Timeout,
+        };
+        probe.failed();
+        tracing::warn!(target: "auth_tower::store", %error, "postgresql cannot be reached");
+        Err(error)
+    }
+
+    fn answered(&self) {
+        if let Source::Own { outage, .. } = &self.source {
+            outage.answered();
         }
     }
 
@@ -211,7 +258,7 @@ struct Link<'a> {
 impl Link<'_> {
     fn give_back(mut self) {
         match (self.held.take(), &self.links.source) {
-            (Some(Held::Own(connection, opened, permit)), Source::Own { idle, .. }) => {
+            (Some(Held::Own(connection, opened, permit)), Source::Own { idle, returned, .. }) => {
                 let mut idle = idle.lock();
                 let since = Instant::now();
                 idle.push(Idle {
@@ -224,6 +271,7 @@ impl Link<'_> {
                 drop(idle);
                 // Whoever waits for it finds the connection.
                 drop(permit);
+                returned.notify_waiters();
                 drop(old);
             }
             (held, _) => drop(held),

@@ -100,7 +100,12 @@ impl Facts {
 
 /// The version of the tables; 0 if there are none.
 async fn version(connection: &mut PgConnection, schema: &Schema) -> Result<u32, Error> {
-    let table = schema.sql("SELECT (to_regclass('auth.migrations') IS NOT NULL)::text");
+    let table = format!(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = '{}' AND c.relname = 'migrations')::text",
+        schema.name()
+    );
+    // Not by its name's cast to a table, which goes by what the connection remembers of a moment ago.
     if ask(connection, &table).await?.try_get::<String, _>(0)? != "true" {
         return Ok(0);
     }
@@ -135,7 +140,10 @@ async fn migrate(connection: &mut PgConnection, schema: &Schema) -> Result<(), S
         return transaction.commit().await.map_err(failed);
     }
     // Asked first, because IF NOT EXISTS alone needs the privilege to make one.
-    let there = format!("SELECT (to_regnamespace('\"{}\"') IS NOT NULL)::text", schema.name());
+    let there = format!(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = '{}')::text",
+        schema.name()
+    );
     let there = ask(&mut transaction, &there)
         .await
         .and_then(|row| row.try_get::<String, _>(0))

@@ -13,7 +13,8 @@ use crate::session::store::{Ended, Ending, StoreError};
 /// The form in which the migrations write rows. A row of a later form is refused, not guessed at.
 const FORMAT: i16 = 1;
 
-/// The first column of `auth.found` behind the record.
+/// The columns of `auth.found` behind the record.
+const SUBJECT_KEY: usize = 17;
 const NOW: usize = 18;
 const TAKEN: usize = 19;
 
@@ -62,6 +63,10 @@ fn session(row: &PgRow) -> Result<SessionRecord, StoreError> {
     };
     let id = SessionId::from_bytes(bytes(column(row, 0)?)?);
     let subject = Subject::new(column::<String>(row, 2)?).map_err(|_| StoreError::Corrupt("its subject is none"))?;
+    // A subject that was overwritten must not make one person's session another's.
+    if *subject.key().as_bytes() != bytes(column(row, SUBJECT_KEY)?)? {
+        return Err(StoreError::Corrupt("its subject is not the one that it was made for"));
+    }
     Ok(SessionRecord {
         id,
         subject,
