@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -42,11 +42,12 @@ pub struct Passage {
     pub answer: Option<(Instant, Vec<u8>)>,
 }
 
+type Places = dyn Fn() -> Option<SocketAddr> + Send + Sync;
 type Fates = dyn Fn() -> Fate + Send + Sync;
 type Notes = dyn Fn(Passage) + Send + Sync;
 
 struct Shared {
-    app: Mutex<SocketAddr>,
+    app: Box<Places>,
     fates: Box<Fates>,
     notes: Box<Notes>,
 }
@@ -54,7 +55,6 @@ struct Shared {
 /// The proxy. It stops accepting when this value goes; what is under way arrives.
 pub struct Front {
     address: SocketAddr,
-    shared: Arc<Shared>,
     accepting: JoinHandle<()>,
 }
 
@@ -67,42 +67,31 @@ impl std::fmt::Debug for Front {
 }
 
 impl Front {
-    /// Opens a proxy before the app at `app`. `fates` is asked once per request; `notes` is told of each copy that went on.
+    /// Opens a proxy before the app at `app`, which is asked anew for each request, as the app may be gone or elsewhere. `fates`
+    /// is asked once per request; `notes` is told of each copy that went on.
     pub async fn open(
-        app: SocketAddr,
+        app: impl Fn() -> Option<SocketAddr> + Send + Sync + 'static,
         fates: impl Fn() -> Fate + Send + Sync + 'static,
         notes: impl Fn(Passage) + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
-            app: Mutex::new(app),
+            app: Box::new(app),
             fates: Box::new(fates),
             notes: Box::new(notes),
         });
-        let accepting = tokio::spawn({
-            let shared = shared.clone();
-            async move {
-                while let Ok((client, _)) = listener.accept().await {
-                    tokio::spawn(pass(client, shared.clone()));
-                }
+        let accepting = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass(client, shared.clone()));
             }
         });
-        Self {
-            address,
-            shared,
-            accepting,
-        }
+        Self { address, accepting }
     }
 
     /// Where clients connect to.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Sends what comes from now on to another process.
-    pub fn lead_to(&self, app: SocketAddr) {
-        *self.shared.app.lock().expect("nobody panics with it") = app;
     }
 }
 
@@ -147,8 +136,7 @@ async fn pass(mut client: TcpStream, shared: Arc<Shared>) {
 
 /// One copy of a request, sent to the app whatever becomes of the client.
 async fn ask(shared: &Shared, request: Arc<Vec<u8>>) -> Option<Vec<u8>> {
-    let app = *shared.app.lock().expect("nobody panics with it");
-    let mut stream = TcpStream::connect(app).await.ok()?;
+    let mut stream = TcpStream::connect((shared.app)()?).await.ok()?;
     let forwarded = Instant::now();
     let asked = async {
         stream.set_nodelay(true)?;

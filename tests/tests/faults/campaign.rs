@@ -8,7 +8,7 @@ use acceptance::wait::NOTICE;
 use acceptance::{Client, Request, Target};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::browser::Browser;
@@ -77,32 +77,24 @@ struct Outcome {
     void: bool,
 }
 
-/// Runs `fault` under load once per seed, prints the line, and fails if anything happened that must not.
+/// Runs `fault` under load for every seed, prints the line, and fails if anything happened that must not.
 pub(crate) async fn run<F, Fut>(at: Target, name: &'static str, plan: Plan, fault: F)
 where
     F: Fn(Arc<World>, StdRng) -> Fut + Copy + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
     open_worlds();
+    let seeds = seeds();
     let mut runs = JoinSet::new();
-    let shared = Arc::new(OnceCell::new());
-    for seed in seeds() {
-        let shared = shared.clone();
-        runs.spawn(async move {
-            let _turn = WORLDS.acquire().await.expect("nobody closes it");
-            let run = tokio::spawn(attempts(at, plan, seed, shared, fault)).await;
-            let outcome = run.unwrap_or_else(|panic| Outcome {
-                wrong: vec![format!("{panic}")],
-                ..Outcome::default()
-            });
-            (seed, outcome)
-        });
+    for group in seeds.chunk_by(|one, other| one / plan.group == other / plan.group) {
+        runs.spawn(attempts(at, plan, group.to_vec(), fault));
     }
     let (mut report, mut wrong) = (Report::default(), Vec::new());
     while let Some(done) = runs.join_next().await {
-        let (seed, outcome) = done.expect("a run's panic was caught");
-        report.add(&outcome.report);
-        wrong.extend(outcome.wrong.iter().map(|wrong| format!("SEED={seed}: {wrong}")));
+        for (seed, outcome) in done.expect("a run's panic was caught") {
+            report.add(&outcome.report);
+            wrong.extend(outcome.wrong.iter().map(|wrong| format!("SEED={seed}: {wrong}")));
+        }
     }
     report::say(&format!("fault {name} on {:?}: {report}", at.store));
     assert!(
@@ -114,84 +106,135 @@ where
     );
 }
 
-async fn attempts<F, Fut>(at: Target, plan: Plan, seed: u64, shared: Arc<OnceCell<Arc<Stage>>>, fault: F) -> Outcome
+/// A group of seeds, and those again for which the machine was too busy.
+async fn attempts<F, Fut>(at: Target, plan: Plan, group: Vec<u64>, fault: F) -> Vec<(u64, Outcome)>
 where
     F: Fn(Arc<World>, StdRng) -> Fut + Copy + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    let mut void = 0;
-    loop {
-        let stage = async || Arc::new(Stage::set(at, plan).await);
-        let stage = match plan.shares_apps {
-            true => shared.get_or_init(stage).await.clone(),
-            false => stage().await,
-        };
-        let mut outcome = once(stage, plan, seed, fault).await;
-        if outcome.wrong.is_empty() || !outcome.void || void == PATIENCE {
-            outcome.report.void = void;
-            return outcome;
+    let _turn = WORLDS.acquire().await.expect("nobody closes it");
+    let (mut left, mut done) = (group, Vec::new());
+    for attempt in 0..=PATIENCE {
+        let run = tokio::spawn(together(at, plan, left.clone(), fault)).await;
+        let outcomes = run.unwrap_or_else(|panic| {
+            let wrong = vec![format!("the run broke off: {panic}")];
+            let outcome = Outcome {
+                wrong,
+                ..Outcome::default()
+            };
+            vec![(left[0], outcome)]
+        });
+        left.clear();
+        for (seed, mut outcome) in outcomes {
+            if outcome.wrong.is_empty() || !outcome.void || attempt == PATIENCE {
+                outcome.report.void = attempt;
+                done.push((seed, outcome));
+            } else {
+                left.push(seed);
+            }
         }
-        void += 1;
+        if left.is_empty() {
+            break;
+        }
     }
+    done
 }
 
-async fn once<F, Fut>(stage: Arc<Stage>, plan: Plan, seed: u64, fault: F) -> Outcome
+/// One pair of apps, one store, one fault, and the browsers of several seeds.
+async fn together<F, Fut>(at: Target, plan: Plan, seeds: Vec<u64>, fault: F) -> Vec<(u64, Outcome)>
 where
-    F: Fn(Arc<World>, StdRng) -> Fut,
+    F: Fn(Arc<World>, StdRng) -> Fut + Send,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    let mut random = StdRng::seed_from_u64(seed);
-    let world = Arc::new(World::on(stage, plan, &mut random).await);
-    let mut browsers = Vec::new();
-    for number in 0..plan.browsers {
-        let address = world.instances[number % world.instances.len()].address();
-        let login = Request::login("alice", "wonderland");
-        let login = login.try_send(address.expect("nothing is broken yet")).await;
-        let mut client = Client {
-            address: address.expect("nothing is broken yet"),
-            jar: acceptance::Jar::default(),
-            access: String::new(),
-        };
-        let response = client.absorb(login.expect("nothing is broken yet"));
-        assert_eq!(response.status, 200, "a sign-in before the fault: {response:?}");
-        let tunnels = matches!(plan.network, Network::Loses | Network::Bad);
-        let third = plan.grace / 3;
-        let browser = Browser::new(number, client, world.fronts(), world.ledger.clone(), third, tunnels);
-        browsers.push(Arc::new(browser));
+    let stage = Arc::new(Stage::set(at, plan).await);
+    let mut loads = Vec::new();
+    for seed in &seeds {
+        let mut random = StdRng::seed_from_u64(*seed);
+        let world = Arc::new(World::on(stage.clone(), plan, &mut random).await);
+        loads.push(Load::of(world, random).await);
     }
-
     let late = Arc::new(AtomicU64::new(0));
-    let pulse = AbortOnDrop(tokio::spawn(pulse(late.clone())));
+    let pulse = tokio::spawn(pulse(late.clone()));
     let (stopped, stop) = watch::channel(false);
-    let endings = Arc::new(Endings::default());
-    let mut load = Vec::new();
-    for browser in &browsers {
-        let (tabs, pace) = HABITS[browser.number % HABITS.len()];
-        for _ in 0..tabs {
-            load.push(browser.tab(random.random(), plan.grace.mul_f64(pace), stop.clone()));
-        }
+    for load in &mut loads {
+        load.begin(&stop);
     }
-    if plan.leavers {
-        let random = StdRng::seed_from_u64(random.random());
-        load.push(tokio::spawn(come_and_go(world.clone(), endings.clone(), random, stop)));
-    }
-    let broken = tokio::spawn(fault(world.clone(), StdRng::seed_from_u64(random.random())));
+    // The fault is the group's, whichever of its seeds are run.
+    let random = StdRng::seed_from_u64(seeds[0] / plan.group);
+    let broken = tokio::spawn(fault(loads[0].world.clone(), random));
     tokio::time::sleep(plan.load).await;
     broken.await.expect("the fault was caused");
     stopped.send_replace(true);
-    for load in load {
-        load.await.expect("the load ends");
+    for load in &mut loads {
+        for task in load.tasks.drain(..) {
+            task.await.expect("the load ends");
+        }
     }
-    drop(pulse);
+    pulse.abort();
     let busy = late.load(Ordering::Relaxed) > BUSY;
-    judge(&world, &browsers, &endings, busy, &mut random).await
+    // Whatever is under way arrives, and the last rotation's grace passes.
+    tokio::time::sleep(plan.grace + Duration::from_millis(100)).await;
+    let mut judged = JoinSet::new();
+    for (seed, mut load) in seeds.into_iter().zip(loads) {
+        judged.spawn(async move { (seed, load.judge(busy).await) });
+    }
+    judged.join_all().await
 }
 
-struct AbortOnDrop(JoinHandle<()>);
+/// The browsers and leavers of one seed.
+struct Load {
+    world: Arc<World>,
+    random: StdRng,
+    browsers: Vec<Arc<Browser>>,
+    endings: Arc<Endings>,
+    tasks: Vec<JoinHandle<()>>,
+}
 
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
+impl Load {
+    /// Signs everybody in.
+    async fn of(world: Arc<World>, random: StdRng) -> Self {
+        let plan = world.plan;
+        let mut browsers = Vec::new();
+        for number in 0..plan.browsers {
+            let instance = &world.instances[number % world.instances.len()];
+            let mut client = Client {
+                address: instance.address().expect("nothing is broken yet"),
+                jar: acceptance::Jar::default(),
+                access: String::new(),
+            };
+            let response = client.send(Request::login("alice", "wonderland")).await;
+            assert_eq!(response.status, 200, "a sign-in before the fault: {response:?}");
+            let tunnels = matches!(plan.network, Network::Loses | Network::Bad);
+            let third = plan.grace / 3;
+            let browser = Browser::new(number, client, world.fronts(), world.ledger.clone(), third, tunnels);
+            browsers.push(Arc::new(browser));
+        }
+        Self {
+            world,
+            random,
+            browsers,
+            endings: Arc::default(),
+            tasks: Vec::new(),
+        }
+    }
+
+    fn begin(&mut self, stop: &watch::Receiver<bool>) {
+        for browser in &self.browsers {
+            let (tabs, pace) = HABITS[browser.number % HABITS.len()];
+            for _ in 0..tabs {
+                let pace = self.world.plan.grace.mul_f64(pace);
+                self.tasks.push(browser.tab(self.random.random(), pace, stop.clone()));
+            }
+        }
+        if self.world.plan.leavers {
+            let random = StdRng::seed_from_u64(self.random.random());
+            let leaver = come_and_go(self.world.clone(), self.endings.clone(), random, stop.clone());
+            self.tasks.push(tokio::spawn(leaver));
+        }
+    }
+
+    async fn judge(&mut self, busy: bool) -> Outcome {
+        judge(&self.world, &self.browsers, &self.endings, busy, &mut self.random).await
     }
 }
 
@@ -225,8 +268,6 @@ async fn judge(
             .wrong
             .push(format!("{idle} answers 503 while nothing was broken"));
     }
-    // Whatever is under way arrives, and the last rotation's grace passes.
-    tokio::time::sleep(world.plan.grace + Duration::from_millis(100)).await;
     let mut void = true;
     for browser in browsers {
         let longest = world.ledger.longest_leg(browser.number);

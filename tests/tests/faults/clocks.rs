@@ -13,7 +13,8 @@ use crate::world::{Plan, World};
 async fn clocks_apart(at: Target) {
     let plan = Plan {
         each: |number, settings| off_by(if number == 0 { "+180s" } else { "-180s" }, settings),
-        shares_apps: true,
+        // Nothing is done to the apps.
+        group: 20,
         ..Plan::usual()
     };
     campaign::run(at, "clocks_apart", plan, nothing_else).await;

@@ -38,8 +38,8 @@ pub(crate) struct Plan {
     pub(crate) forgets: bool,
     /// What the fault does to the store.
     pub(crate) needs: Needs,
-    /// Whether all seeds may share the apps, as the fault does nothing to them.
-    pub(crate) shares_apps: bool,
+    /// How many seeds share the apps, the store and what breaks; each has browsers and a network of its own.
+    pub(crate) group: u64,
     /// What an instance is told beside what all are.
     pub(crate) each: fn(usize, Settings) -> Settings,
 }
@@ -68,7 +68,7 @@ impl Plan {
             leavers: true,
             forgets: false,
             needs: Needs::Shared,
-            shares_apps: false,
+            group: 5,
             each: |_, settings| settings,
         }
     }
@@ -92,6 +92,8 @@ pub(crate) struct Stage {
     wires: Vec<Wire>,
     server: Option<Server>,
     settings: Settings,
+    trouble: Mutex<Vec<Trouble>>,
+    replica: Mutex<Option<Redis>>,
     // Dropped after the apps.
     _disk: Option<SmallDisk>,
 }
@@ -139,6 +141,8 @@ impl Stage {
             wires,
             server,
             settings,
+            trouble: Mutex::default(),
+            replica: Mutex::default(),
             _disk: disk,
         }
     }
@@ -184,7 +188,6 @@ impl Instance {
     /// A new process in the place of the killed one.
     pub(crate) async fn revive(&self) {
         let app = self.place.settings.start().await;
-        self.front.lead_to(app.address());
         self.place.address.send_replace(Some(app.address()));
         *self.place.app.lock().await = Some(app);
     }
@@ -216,8 +219,6 @@ pub(crate) struct World {
     pub(crate) instances: Vec<Instance>,
     pub(crate) ledger: Arc<Ledger>,
     stage: Arc<Stage>,
-    trouble: Mutex<Vec<Trouble>>,
-    replica: Mutex<Option<Redis>>,
 }
 
 impl World {
@@ -234,8 +235,6 @@ impl World {
             instances,
             ledger,
             stage,
-            trouble: Mutex::default(),
-            replica: Mutex::default(),
         }
     }
 
@@ -255,7 +254,7 @@ impl World {
 
     /// Holds a promoted replica for as long as the run lasts.
     pub(crate) fn keep(&self, replica: Redis) {
-        *self.replica.lock().expect("nobody panics with it") = Some(replica);
+        *self.stage.replica.lock().expect("nobody panics with it") = Some(replica);
     }
 
     /// The proxies between the apps and the server.
@@ -284,12 +283,12 @@ impl World {
             from: Instant::now(),
             until: None,
         };
-        self.trouble.lock().expect("nobody panics with it").push(trouble);
+        self.stage.trouble.lock().expect("nobody panics with it").push(trouble);
     }
 
     /// Nothing is broken any more.
     pub(crate) fn trouble_ends(&self) {
-        let mut all = self.trouble.lock().expect("nobody panics with it");
+        let mut all = self.stage.trouble.lock().expect("nobody panics with it");
         if let Some(last) = all.last_mut() {
             last.until = Some(Instant::now());
         }
@@ -297,7 +296,7 @@ impl World {
 
     /// Whether something was broken at that moment, or had been shortly before.
     pub(crate) fn is_trouble(&self, at: Instant) -> bool {
-        let all = self.trouble.lock().expect("nobody panics with it");
+        let all = self.stage.trouble.lock().expect("nobody panics with it");
         all.iter()
             .any(|one| at >= one.from && one.until.is_none_or(|until| at <= until + BACK))
     }
@@ -305,7 +304,7 @@ impl World {
     /// The moment from which no access token of a session whose ending was acknowledged at `ended` may be honoured.
     pub(crate) fn felt_by(&self, ended: Instant) -> Instant {
         let mut limit = ended + NOTICE;
-        for one in &*self.trouble.lock().expect("nobody panics with it") {
+        for one in &*self.stage.trouble.lock().expect("nobody panics with it") {
             let back = one.until.map(|until| until + BACK);
             if one.from <= limit && back.is_none_or(|back| back >= ended) {
                 let felt = back.unwrap_or_else(Instant::now) + NOTICE;
