@@ -449,7 +449,10 @@ async fn while_the_store_takes_no_writes() {
                 table.push((what, ask(app, &credential.on(route, &cast).await).await));
             }
         }
-        assert!(table.iter().any(|(_, answer)| answer.status == 503), "an outage: {table:?}");
+        assert!(
+            table.iter().any(|(_, answer)| answer.status == 503),
+            "an outage: {table:?}"
+        );
         outage.end();
         let anew = Request::post("/auth/refresh").refresh(&cast.live().await.refresh_token());
         let lives = async || ask(app, &anew).await.status == 200;
