@@ -19,6 +19,7 @@ mod proto {
         unreachable_pub,
         unused_qualifications,
         clippy::all,
+        clippy::allow_attributes_without_reason,
         reason = "generated"
     )]
     tonic::include_proto!("demo");
