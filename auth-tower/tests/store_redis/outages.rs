@@ -202,7 +202,7 @@ async fn a_server_that_loads_its_data_is_waited_for() {
     let mut server = Redis::with(&["--key-load-delay", "200"]);
     let store = connect(&server.url()).await;
     let id = begin(&store, "alice").await;
-    for number in 0..2_000 {
+    for number in 0..800 {
         store.create(session(&format!("user {number}"))).await.unwrap();
     }
     server.restart_without_waiting();

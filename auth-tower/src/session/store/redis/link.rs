@@ -27,7 +27,7 @@ pub(super) const CONNECTING: Duration = Duration::from_secs(1);
 
 /// How a connection is made.
 pub(super) enum Opener {
-    Single(Client),
+    Single(Box<Client>),
     Cluster(Box<ClusterClient>),
 }
 
