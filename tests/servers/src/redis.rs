@@ -140,6 +140,11 @@ impl Redis {
         format!("{scheme}://localhost:{}", self.port)
     }
 
+    /// Its folder, where its append-only files are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The port it listens at.
     pub fn port(&self) -> u16 {
         self.port

@@ -51,7 +51,7 @@ pub(super) enum Problem {
     #[error("must be at most 255 bytes of text without control characters or spaces around it")]
     Identifier,
     #[error(
-        "is not a store that this app knows; write sqlite://PATH (such as sqlite://auth.db), postgres://…, redis://… or memory:"
+        "is not a store that this app knows; write sqlite://PATH (such as sqlite://auth.db), postgres://USER@HOST/DATABASE, redis://HOST or memory:"
     )]
     StoreUnknown,
     #[error(

@@ -14,16 +14,16 @@ pub enum Store {
     Sqlite(PathBuf),
     /// `postgres://…` or `postgresql://…`: a database, which instances share.
     Postgres(Address),
-    /// `redis://…`, `rediss://…`, `redis+cluster://…` or `rediss+cluster://…`: a server or a cluster, which instances share.
+    /// `redis://…`, `rediss://…`, `redis+cluster://…` or `rediss+cluster://…`: one server, or a cluster.
     Redis(Address),
 }
 
-/// The address of a server. It may hold a password, so it is not printed.
+/// The address of a server. It may hold a password, so it is not shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Address(String);
+pub struct Address(Box<str>);
 
 impl Address {
-    /// The address, for connecting.
+    /// The whole of it, with the password.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -31,7 +31,7 @@ impl Address {
 
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Address(…)")
+        f.write_str("Address(..)")
     }
 }
 
@@ -40,8 +40,9 @@ pub(super) fn parse(text: &str) -> Result<Store, Problem> {
     if text == "memory:" {
         return Ok(Store::Memory);
     }
-    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        return Ok(Store::Postgres(Address(text.to_owned())));
+    let postgres = ["postgres://", "postgresql://"];
+    if postgres.iter().any(|scheme| text.starts_with(scheme)) {
+        return Ok(Store::Postgres(Address(text.into())));
     }
     let redis = ["redis://", "rediss://", "redis+cluster://", "rediss+cluster://"];
     if redis.iter().any(|scheme| text.starts_with(scheme)) {
