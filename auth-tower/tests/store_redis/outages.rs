@@ -9,7 +9,7 @@ use servers::Redis;
 use tokio::task::JoinSet;
 
 use crate::support::{
-    PATIENCE, begin, connect, end, impatient, is_live, is_outage, read_on, session, sessions, step, subject,
+    PATIENCE, Tunnel, begin, connect, end, impatient, is_live, is_outage, read_on, session, sessions, step, subject,
     until_it_answers,
 };
 
@@ -91,6 +91,26 @@ async fn callers_who_give_up_first_do_not_keep_a_dead_connection() {
     server.resume();
     let back = until_it_answers(&store, id).await;
     assert!(back < BACK, "{back:?}");
+}
+
+/// As after a power cut, or when a firewall has forgotten a connection: there is never an error to be seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_leads_nowhere_is_replaced() {
+    let server = Redis::start();
+    let tunnel = Tunnel::to(server.port()).await;
+    let store = impatient(&format!("redis://127.0.0.1:{}", tunnel.port)).await;
+    let id = begin(&store, "alice").await;
+    tunnel.jam();
+    assert!(is_outage(&store.find(id).await.unwrap_err()));
+    let back = until_it_answers(&store, id).await;
+    assert!(back < Duration::from_millis(500), "{back:?}");
+    // Also when the callers go away before the deadline.
+    let store = connect(&format!("redis://127.0.0.1:{}", tunnel.port)).await;
+    tunnel.jam();
+    let given_up = tokio::time::timeout(Duration::from_secs(1), store.find(id)).await;
+    assert!(given_up.is_err());
+    let back = until_it_answers(&store, id).await;
+    assert!(back < Duration::from_millis(500), "{back:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -182,7 +202,7 @@ async fn a_server_that_loads_its_data_is_waited_for() {
     let mut server = Redis::with(&["--key-load-delay", "200"]);
     let store = connect(&server.url()).await;
     let id = begin(&store, "alice").await;
-    for number in 0..2_000 {
+    for number in 0..800 {
         store.create(session(&format!("user {number}"))).await.unwrap();
     }
     server.restart_without_waiting();

@@ -8,6 +8,9 @@ use auth_tower::session::store::{
     Advance, Cursor, Ended, Ending, NewSession, RedisOptions, RedisStore, SessionStore, StoreError,
 };
 use auth_tower::{SessionId, Subject};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -107,4 +110,47 @@ pub(crate) async fn until_it_answers(store: &RedisStore, id: SessionId) -> Durat
 
 pub(crate) fn is_outage(error: &StoreError) -> bool {
     matches!(error, StoreError::Unavailable(_) | StoreError::Timeout)
+}
+
+/// A way to a server on which everything that was under way can get stuck, without either end being told.
+pub(crate) struct Tunnel {
+    pub(crate) port: u16,
+    stuck: watch::Sender<u32>,
+}
+
+impl Tunnel {
+    pub(crate) async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap().port();
+        let stuck = watch::Sender::new(0);
+        let sender = stuck.clone();
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let ((from_near, to_near), (from_far, to_far)) = (near.into_split(), far.into_split());
+                for (mut from, mut to) in [(from_near, to_far), (from_far, to_near)] {
+                    let mut stuck = sender.subscribe();
+                    tokio::spawn(async move {
+                        let mut chunk = [0; 4096];
+                        loop {
+                            tokio::select! {
+                                // Held open for ever.
+                                _ = stuck.changed() => std::future::pending::<()>().await,
+                                read = from.read(&mut chunk) => match read {
+                                    Ok(read @ 1..) if to.write_all(&chunk[..read]).await.is_ok() => {}
+                                    _ => return,
+                                },
+                            }
+                        }
+                    });
+                }
+            }
+        });
+        Self { port: here, stuck }
+    }
+
+    /// Everything under way gets stuck; new connections do not.
+    pub(crate) fn jam(&self) {
+        self.stuck.send_modify(|times| *times += 1);
+    }
 }

@@ -28,7 +28,7 @@ pub(super) const CONNECTING: Duration = Duration::from_secs(1);
 /// How a connection is made.
 #[expect(clippy::large_enum_variant, reason = "there is one per store")]
 pub(super) enum Opener {
-    Single(Client),
+    Single(Box<Client>),
     Cluster(Box<ClusterClient>),
 }
 

@@ -56,7 +56,7 @@ fn opener(location: &Location, options: &RedisOptions) -> RedisResult<Opener> {
     };
     if !location.is_cluster {
         return match location.nodes.first() {
-            Some(node) => client(node, location.is_tls, certificates).map(Opener::Single),
+            Some(node) => client(node, location.is_tls, certificates).map(|client| Opener::Single(client.into())),
             None => Err((redis::ErrorKind::InvalidClientConfig, "no server").into()),
         };
     }
