@@ -12,11 +12,7 @@ use auth_tower::{Code, Handle, OnOutage, Watch};
 use super::support::*;
 
 fn handle(world: &World, access: &str, on_outage: OnOutage) -> Handle {
-    let bearer = format!("Bearer {access}");
-    let request = http::Request::get("/")
-        .header("authorization", bearer)
-        .body(())
-        .unwrap();
+    let request = build(ask("GET", "/").bearer(access));
     let handle = world.auth.handle(on_outage);
     handle.observe(&HttpFacts::new(
         request.method(),
