@@ -6,7 +6,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Response as Handshake};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::app::Running;
@@ -145,7 +145,7 @@ impl Socket {
     }
 }
 
-fn head<T>(response: &tungstenite::http::Response<T>, body: Vec<u8>) -> Response {
+fn head<T>(response: &Handshake<T>, body: Vec<u8>) -> Response {
     let headers = response.headers().iter();
     Response {
         status: response.status().as_u16(),

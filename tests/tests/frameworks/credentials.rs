@@ -23,10 +23,6 @@ impl<'a> Cast<'a> {
         }
     }
 
-    pub(crate) fn app(&self) -> &Running {
-        self.app
-    }
-
     /// Alice, in a session that lives.
     pub(crate) async fn live(&self) -> &Client {
         self.live.get_or_init(|| Client::alice(self.app)).await
