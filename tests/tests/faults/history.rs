@@ -2,7 +2,7 @@
 //!
 //! A counter that fell back is healed forward by the first token that is ahead of it, so nobody is signed out. An ending that
 //! the store forgot is remembered by every instance that heard of it, for as long as an access token lives: the session's
-//! tokens stay refused there. What no rule can keep is an ending that nobody
+//! tokens stay refused there, and its refresh token ends it in the store once more. What no rule can keep is an ending that nobody
 //! remembers: all instances were restarted too, or the memory lapsed. Then the session is back until it is ended again, is idle for
 //! too long, or has lived for as long as a session may. `a_forgotten_ending_comes_back_with_the_backup` shows that bound.
 
@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acceptance::store::Snapshot;
-use acceptance::{Client, Jar, Request, Target, expect, wait};
+use acceptance::{Client, Request, Target, expect};
+use rand::RngExt as _;
 use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
 
 use crate::campaign;
-use crate::world::{BACK, Instance, Needs, Plan, Stage, World};
+use crate::world::{Needs, Plan, World};
 
 /// The apps were stopped for it, so nobody remembers anything. People who sign out are another test's matter.
 async fn restored_with_the_apps_down(at: Target) {
@@ -101,76 +101,6 @@ async fn promote(world: Arc<World>, mut random: StdRng) {
     world.keep(replica);
 }
 
-/// Sessions that the backup still has, ended after it was made in each of the three ways: the instances remember.
-async fn endings_are_remembered_when_the_store_forgets(at: Target) {
-    let plan = Plan {
-        grace: Duration::from_secs(30),
-        needs: Needs::Server,
-        each: |_, settings| settings.set("ACCESS_TOKEN_EXPIRATION", "15m"),
-        ..Plan::usual()
-    };
-    let stage = Arc::new(Stage::set(at, plan).await);
-    let world = World::on(stage, plan, &mut StdRng::seed_from_u64(1)).await;
-    let addresses: Vec<_> = world.instances.iter().filter_map(Instance::address).collect();
-    let [first, second] = addresses[..] else {
-        panic!("two apps")
-    };
-    let sign_in = async |name, password| {
-        let mut client = Client {
-            address: first,
-            jar: Jar::default(),
-            access: String::new(),
-        };
-        let response = client.send(Request::login(name, password)).await;
-        assert_eq!(response.status, 200, "{response:?}");
-        client
-    };
-    let out = sign_in("alice", "wonderland").await;
-    let listed = sign_in("alice", "wonderland").await;
-    let other = sign_in("alice", "wonderland").await;
-    let all = sign_in("bob", "builder").await;
-    let backup = world.server().back_up().await;
-    let delete = format!("/auth/sessions/{}", listed.session_id());
-    let endings = [
-        Request::post("/auth/logout").refresh(&out.refresh_token()),
-        Request::delete(&delete).bearer(&other.access),
-        Request::post("/auth/logout-all").bearer(&all.access),
-    ];
-    for ending in &endings {
-        wait::eventually(wait::PATIENCE, "an ending", || async {
-            matches!(ending.send(first).await.status, 200 | 204)
-        })
-        .await;
-    }
-    let ended = [
-        ("signed out", &out),
-        ("ended from the list", &listed),
-        ("all ended", &all),
-    ];
-    for (how, client) in ended {
-        let me = Request::get("/api/me").bearer(&client.access);
-        wait::eventually(wait::NOTICE, how, || async { me.send(second).await.status == 401 }).await;
-    }
-    world.server().restore(backup).await;
-    let goes_on = Request::post("/auth/refresh").refresh(&other.refresh_token());
-    for address in addresses {
-        wait::eventually(BACK, "service is back", || async {
-            goes_on.send(address).await.status == 200
-        })
-        .await;
-        for (how, client) in ended {
-            for request in [
-                Request::get("/api/me").bearer(&client.access),
-                Request::post("/auth/refresh").refresh(&client.refresh_token()),
-                Request::get("/api/me").bearer(&client.access),
-            ] {
-                let response = request.send(address).await;
-                assert_eq!(response.status, 401, "{how}, {}: {response:?}", request.line());
-            }
-        }
-    }
-}
-
 /// The limit, shown: with the only copy of an ending gone and nobody who remembers it, the session is back; and it can be ended
 /// again, for good.
 async fn a_forgotten_ending_comes_back_with_the_backup(at: Target) {
@@ -199,6 +129,6 @@ on_shared_stores!(
     a_forgotten_ending_comes_back_with_the_backup
 );
 
-on_servers!(restored_under_the_apps, endings_are_remembered_when_the_store_forgets);
+on_servers!(restored_under_the_apps);
 
 on_replicas!(promoted_replica);
