@@ -11,11 +11,11 @@
 //!
 //! async fn me(claims: Claims<User>) -> String { claims.name.clone() }     // 401 if nobody is signed in
 //! async fn home(MaybeClaims(claims): MaybeClaims<User>) -> String {       // public, knows who is there
-//!     claims.map_or("hello".into(), |claims: Claims<User>| format!("hello {}", claims.name))
+//!     claims.map_or("hello".into(), |claims| format!("hello {}", claims.name))
 //! }
-//! async fn wipe(_: Claims<User>, session: Session) -> Result<&'static str, Rejection> {
+//! async fn wipe(_: Claims<User>, session: Session) -> Result<(), Rejection> {
 //!     session.end_all().await?;
-//!     Ok("bye")
+//!     Ok(())
 //! }
 //!
 //! # struct MyAccounts;
@@ -81,6 +81,31 @@
 //! [`Error::add_response_mapper`](actix_web::Error::add_response_mapper). A middleware further *outside* that makes a response of that error
 //! should do so by [`Error::error_response`](actix_web::Error::error_response), as actix-web's server does:
 //! `HttpResponse::from_error` leaves out what mappers add.
+//!
+//! # What actix-web does otherwise
+//!
+//! An app on actix-web and one on axum answer the same request alike, to the header. The exceptions are the frameworks' own:
+//!
+//! | a request | actix-web | axum, with its `serve` |
+//! | --- | --- | --- |
+//! | without `Host`, or with two (HTTP/1.1) | 400, without a body | reaches the app, where no `Origin` is then its own |
+//! | with a length told twice, or with chunks besides; a POST without one (HTTP/1.0) | 400 | reaches the app |
+//! | with a target that is not ASCII | 400 | reaches the app |
+//! | with more than 96 header lines | 431 | 431 above 100 |
+//! | with a head of more than 128 KiB | 431 | 431 above about 400 KiB |
+//! | with a target of more than 64 KiB | 400, above 128 KiB 431 | 414 |
+//! | with more than 16 KiB of headers (HTTP/2) | reaches the app, up to 16 MiB | 431, far above it the connection is closed |
+//! | whose head has not arrived after 5 s | 408 | waits; `axum::serve` sets no deadline |
+//! | refused before its body was read | `connection: close` | the body is read and dropped, the connection kept |
+//! | with percent-encoded letters in its path | the router decodes them first, so `/%6de` is `/me` | no such route |
+//! | HEAD on a stream | tells `transfer-encoding: chunked` | does not |
+//!
+//! The ready routes are as strict about percent-encoding as axum's: `/auth/log%69n` is no sign-in, so a rule that a proxy has for
+//! `/auth/login` cannot be slipped past. For routes of your own, a rule about paths in front of the app must decode as the app does.
+//!
+//! HTTP/2 without TLS, for a proxy that speaks it, needs `bind_auto_h2c` or `listen_auto_h2c`; `axum::serve` always takes it. A
+//! live connection whose client does not read cannot be closed from inside a handler: it ends when the client reads again, and
+//! gets nothing new before that.
 
 mod claims;
 mod facts;

@@ -17,7 +17,7 @@ const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The ready routes: `/auth/login`, `/auth/refresh`, `/auth/logout`, `/auth/logout-all`, `/auth/sessions` and
 /// `/.well-known/jwks.json`, as [`App::configure`](actix_web::App::configure) takes them. They stand inside or outside of the
-/// middleware. Below another prefix: [`Routes`].
+/// middleware, and a scope that is configured with them goes before all of their paths. For another prefix than `/auth`: [`Routes`].
 pub fn routes<C: AppClaims>(auth: &Auth<C>) -> impl FnOnce(&mut ServiceConfig) + Clone + use<C> {
     let routes = Routes::new(auth);
     move |config| {

@@ -23,6 +23,7 @@
 //! | `sqlite` | sessions in an SQLite file | |
 //! | `postgres` | sessions in PostgreSQL, for many instances | |
 //! | `postgres-tls` | TLS to PostgreSQL | |
+//! | `redis` | sessions in Redis, Valkey or Redis Cluster, for many instances | |
 //! | `argon2` | [`Passwords`] | yes |
 //! | `aws-lc-rs` | signatures by AWS-LC | yes |
 //! | `rust-crypto` | signatures in pure Rust; `aws-lc-rs` wins where both are on | |

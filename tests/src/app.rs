@@ -40,6 +40,13 @@ impl Settings {
         }
     }
 
+    /// For another app with the same settings, on the same files.
+    #[must_use]
+    pub fn run_by(mut self, app: App) -> Self {
+        self.target.app = app;
+        self
+    }
+
     /// With an environment variable set.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
@@ -159,6 +166,15 @@ impl Running {
         self.process.child.start_kill().expect("a process to kill");
         self.process.finish().await;
         self.settings
+    }
+
+    /// How much memory it holds at present, in bytes.
+    pub fn resident(&self) -> u64 {
+        let id = self.process.child.id().expect("a process that was not waited for");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process that is there");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = resident.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
+        kibibytes.expect("a number of kB") * 1024
     }
 
     /// Sends a signal and leaves.

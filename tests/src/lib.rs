@@ -16,6 +16,7 @@ pub mod forge;
 pub mod http;
 pub mod jar;
 pub mod live;
+pub mod proxy;
 pub mod store;
 pub mod target;
 pub mod wait;

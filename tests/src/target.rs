@@ -14,6 +14,10 @@ pub enum App {
     Axum,
     /// `examples/actix-app`.
     Actix,
+    /// `examples/hyper-service`, which has the ready routes and an API of its own.
+    Hyper,
+    /// `examples/tonic-service`, which has the ready routes and gRPC methods.
+    Tonic,
 }
 
 impl App {
@@ -22,6 +26,8 @@ impl App {
         match self {
             Self::Axum => "axum-app",
             Self::Actix => "actix-app",
+            Self::Hyper => "hyper-service",
+            Self::Tonic => "tonic-service",
         }
     }
 }

@@ -168,7 +168,7 @@ async fn rt_10_fifty_kills_under_load_sign_nobody_out(at: Target) {
         "the clients rotated while the app was killed"
     );
     // How many depends on how busy the machine is; that there were some shows that something was at stake.
-    assert!(acknowledged > 5, "others came and went: {acknowledged}");
+    assert!(acknowledged > 0, "others came and went: {acknowledged}");
 }
 
 acceptance::on_durable_stores!(rt_10_fifty_kills_under_load_sign_nobody_out);

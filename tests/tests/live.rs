@@ -180,7 +180,7 @@ async fn both(app: &Running, client: &Client) -> (Events, Socket) {
     (stream, open)
 }
 
-/// Both are closed for the reason given; returns how long that took.
+/// Both are closed for the reason given; returns how long it took until both were told.
 async fn ended((mut stream, mut open): (Events, Socket)) -> Duration {
     let start = Instant::now();
     let stream = async {
@@ -190,15 +190,19 @@ async fn ended((mut stream, mut open): (Events, Socket)) -> Duration {
                 last => break last,
             }
         };
+        let told = start.elapsed();
         assert_eq!(last, pair("end", "session_ended"));
         assert_eq!(stream.next().await, None, "the end is the last event");
+        told
     };
     let open = async {
         assert_eq!(open.closed().await, (4401, "session_ended".to_owned()));
-        assert_eq!(open.next().await, None);
+        let told = start.elapsed();
+        assert_eq!(open.next().await, None, "the close frame is the last message");
+        told
     };
-    tokio::join!(stream, open);
-    start.elapsed()
+    let (stream, open) = tokio::join!(stream, open);
+    stream.max(open)
 }
 
 #[track_caller]

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use acceptance::{Client, Connection, RefreshToken, Request, Response, Running, Target, expect, store};
+use acceptance::proxy::Wire;
+use acceptance::{
+    App, Client, Connection, RefreshToken, Request, Response, Running, Settings, Store, Target, expect, store,
+};
 
 const REQUESTS: usize = 200;
 const ROUNDS: usize = 50;
@@ -15,9 +18,9 @@ static TURN: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
 struct Pool(Vec<Connection>);
 
 impl Pool {
-    async fn open(addresses: &[SocketAddr]) -> Self {
+    async fn open(addresses: &[SocketAddr], requests: usize) -> Self {
         let mut connections = Vec::new();
-        for number in 0..REQUESTS {
+        for number in 0..requests {
             connections.push(
                 Connection::open(addresses[number % addresses.len()])
                     .await
@@ -52,9 +55,8 @@ impl Pool {
     }
 }
 
-/// One burst on a session that never rotated: all 200, one successor, one rotation.
-async fn round(pool: &mut Pool, app: &Running, at: Target, number: usize) {
-    let client = Client::alice(app).await;
+/// One burst on a session that never rotated: all 200, one rotation. Returns the one successor.
+async fn burst(pool: &mut Pool, client: &Client, number: usize) -> String {
     let silent = Request::get("/api/me")
         .bearer(&client.expired())
         .refresh(&client.refresh_token());
@@ -79,6 +81,12 @@ async fn round(pool: &mut Pool, app: &Running, at: Target, number: usize) {
         2,
         "round {number}: one rotation"
     );
+    successor
+}
+
+async fn round(pool: &mut Pool, app: &Running, at: Target, number: usize) {
+    let client = Client::alice(app).await;
+    let successor = burst(pool, &client, number).await;
     if at.store.is_durable() {
         let row = store::session(app.settings(), &client.session_id());
         assert_eq!(
@@ -91,30 +99,93 @@ async fn round(pool: &mut Pool, app: &Running, at: Target, number: usize) {
     assert_eq!(next.status, 200, "round {number}: the successor works: {next:?}");
 }
 
+/// An app whose requests really run at once: actix-web hands connections to workers, one after the other.
+fn spread(app: &Running, at: Target) {
+    if at.app == App::Actix {
+        let log = String::from_utf8(app.log()).expect("UTF-8 in the log");
+        let workers = log
+            .split_once("starting ")
+            .and_then(|(_, rest)| rest.split_once(" workers")?.0.parse::<usize>().ok());
+        assert!(workers.is_some_and(|workers| workers >= 4), "four workers: {log}");
+    }
+}
+
 async fn rt_07_200_requests_at_once_are_one_rotation(at: Target) {
     let _turn = TURN.acquire().await;
     let app = at.forgeable().start().await;
-    let mut pool = Pool::open(&[app.address()]).await;
+    spread(&app, at);
+    let mut pool = Pool::open(&[app.address()], REQUESTS).await;
     for number in 0..ROUNDS {
         round(&mut pool, &app, at, number).await;
     }
 }
 
-async fn rt_07_200_requests_over_two_processes_are_one_rotation(at: Target) {
+/// Two instances, of either framework, on one store: 100 requests over both are one rotation, and cost each at most two calls of
+/// the store. The calls are counted on the way to a server.
+async fn rt_07_100_requests_over_two_instances_are_one_rotation_and_two_calls_each(at: Target) {
     let _turn = TURN.acquire().await;
-    let app = at.forgeable().start().await;
-    let sibling = app.sibling().await;
-    let mut pool = Pool::open(&[app.address(), sibling.address()]).await;
-    for number in 0..ROUNDS {
-        round(&mut pool, &app, at, number).await;
+    let settings = at.forgeable();
+    let (mut apps, mut wires) = (Vec::new(), Vec::new());
+    for app in [App::Axum, App::Actix] {
+        let mut settings = settings.clone().run_by(app);
+        if let Some((url, wire)) = by_wire(&settings).await {
+            settings = settings.set("STORE", url);
+            wires.push(wire);
+        }
+        apps.push(settings.start().await);
     }
+    let addresses: Vec<_> = apps.iter().map(Running::address).collect();
+    let mut pool = Pool::open(&addresses, 100).await;
+    let mut most = 0;
+    for number in 0..200 {
+        let client = Client::alice(&apps[number % 2]).await;
+        let id = client.session_id();
+        for wire in &wires {
+            let binary = acceptance::forge::from_base64url(&id);
+            wire.count(if at.store == Store::Postgres {
+                &binary
+            } else {
+                id.as_bytes()
+            });
+        }
+        let next = burst(&mut pool, &client, number).await;
+        for (wire, app) in wires.iter().zip(&apps) {
+            let calls = wire.counted();
+            assert!(calls <= 2, "round {number}: {calls} calls of {}", app.origin());
+            most = most.max(calls);
+        }
+        let next = Request::get("/api/me").refresh(&next).send(apps[0].address()).await;
+        assert_eq!(next.status, 200, "round {number}: the successor works: {next:?}");
+        let sampled = number % 20 == 0;
+        if sampled {
+            let row = store::session(&settings, &id);
+            assert_eq!(
+                (row.current, row.confirmed),
+                (2, Some(1)),
+                "round {number}: in the store"
+            );
+        }
+    }
+    assert_eq!(most > 0, !wires.is_empty(), "what is counted occurs");
+}
+
+/// A proxy on the way to a store with one address, and the address to give the app.
+async fn by_wire(settings: &Settings) -> Option<(String, Wire)> {
+    if !matches!(settings.store(), Store::Postgres | Store::Redis) {
+        return None;
+    }
+    let (user, rest) = settings.store_url().rsplit_once('@').expect("a user");
+    let (host, rest) = rest.split_once('/').expect("a path");
+    let (_, port) = host.split_once(':').expect("a port");
+    let wire = Wire::open(([127, 0, 0, 1], port.parse().expect("a port")).into()).await;
+    Some((format!("{user}@{}/{rest}", wire.address()), wire))
 }
 
 /// The same through `/auth/refresh`, where every answer shows its access token.
 async fn rt_07_200_refreshes_at_once_are_one_rotation(at: Target) {
     let _turn = TURN.acquire().await;
     let app = at.start().await;
-    let mut pool = Pool::open(&[app.address()]).await;
+    let mut pool = Pool::open(&[app.address()], REQUESTS).await;
     for number in 0..5 {
         let client = Client::alice(&app).await;
         let answers = pool
@@ -134,4 +205,8 @@ acceptance::on_every_store!(
     rt_07_200_refreshes_at_once_are_one_rotation
 );
 
-acceptance::on_durable_stores!(rt_07_200_requests_over_two_processes_are_one_rotation);
+acceptance::on_stores_of!(
+    both = Axum;
+    [sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster];
+    [rt_07_100_requests_over_two_instances_are_one_rotation_and_two_calls_each]
+);

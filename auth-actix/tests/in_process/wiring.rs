@@ -92,3 +92,23 @@ async fn a_wrongly_wired_app_is_a_500_whose_log_says_what_to_add() {
         "nobody's claims have no type"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_scope_goes_before_the_ready_routes() {
+    let world = World::new();
+    let routes = auth_actix::routes(&world.auth);
+    let app = serve(App::new().service(web::scope("/v1/{tenant}").configure(routes)));
+    let login = ask("POST", "/v1/acme/auth/login").json(r#"{"username":"alice","password":"wonderland"}"#);
+    let login = send(&app, login).await;
+    assert_eq!(login.status, 200);
+    let session = login.json()["session_id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        send(&app, ask("GET", "/v1/acme/.well-known/jwks.json")).await.status,
+        200
+    );
+    let end = ask("DELETE", &format!("/v1/acme/auth/sessions/{session}")).bearer(&login.access().unwrap());
+    assert_eq!(send(&app, end).await.status, 204);
+    for path in ["/auth/login", "/v1/acme/auth/log%69n", "/v1/acme/auth/login/"] {
+        assert_eq!(send(&app, ask("POST", path)).await.status, 404, "{path}");
+    }
+}

@@ -23,6 +23,25 @@
 //! # fn typed<S: tower::Service<Request<String>>>(_: S) {} typed(service);
 //! # }
 //! ```
+//!
+//! What outlives its request (a stream, an upgraded connection) finds the [`Handle`](crate::Handle) there too, and ends with its
+//! session by [`Handle::watch`](crate::Handle::watch).
+//!
+//! # gRPC
+//!
+//! A request whose `content-type` is `application/grpc` (with any suffix) is refused as gRPC is: HTTP status 200, the truth in
+//! `grpc-status` and `grpc-message`, no body, and as metadata `auth-code`, `www-authenticate`, `retry-after` and what the cookies
+//! need. [`GrpcStatus`](crate::GrpcStatus) has the table; a handler that asks by itself gets the same from
+//! [`Denial::grpc`](crate::Denial::grpc). Behind the lazy layer the request of a gRPC call is read by the layer, because its handler
+//! never sees it.
+//!
+//! gRPC clients keep no cookies as a rule: one whose token has expired is told `UNAUTHENTICATED` with `auth-code:
+//! token_expired`, refreshes by `POST /auth/refresh`, and calls again. One that does send the refresh cookie is exchanged silently, and
+//! finds `x-access-token` and `set-cookie` in the metadata of its answer.
+//!
+//! gRPC-Web (`application/grpc-web`, `application/grpc-web-text`) is answered alike, in its own media type: its clients accept a
+//! status in the headers of an answer without a body. A page of another origin reads them only if CORS exposes `grpc-status`,
+//! `grpc-message`, `auth-code` and `x-access-token`. Behind a translator such as `tonic-web` the request is plain gRPC already.
 
 mod body;
 mod facts;

@@ -29,6 +29,51 @@ use crate::wire::problem::{Code, Denial};
 ///
 /// Clones watch the same session. A watch costs no task and a few hundred bytes, freed when the last clone and the last
 /// future of it are dropped. Nobody is woken but the watchers of the session in question.
+///
+/// ```
+/// # use auth_tower::layer::HttpFacts;
+/// # use auth_tower::{Accounts, AccountsError, Auth, Denial, Grant, Handle, KeyRing, Login, MemoryStore, OnOutage, Session, Subject};
+/// # #[derive(Clone, serde::Serialize, serde::Deserialize)] struct User {}
+/// # struct Everybody;
+/// # impl Accounts for Everybody {
+/// #     type Claims = User;
+/// #     async fn verify(&self, login: &Login) -> Result<Option<Subject>, AccountsError> { Ok(Subject::new(login.username()).ok()) }
+/// #     async fn claims(&self, _: &Subject) -> Result<Option<Grant<User>>, AccountsError> { Ok(Some(Grant::new(User {}))) }
+/// # }
+/// # struct Socket;
+/// # impl Socket { async fn next(&mut self) -> Option<String> { std::future::pending().await } }
+/// async fn talk(session: &Session, mut socket: Socket) -> Result<&'static str, Denial> {
+///     // Before an upgrade is accepted: until then, 401 and 503 are still answers.
+///     let watch = session.watch().await?;
+///     loop {
+///         tokio::select! {
+///             () = watch.over() => return Ok("signed out"),
+///             message = socket.next() => if message.is_none() { return Ok("gone") },
+///         }
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let auth = Auth::<User>::authority(KeyRing::generate()?).issuer("i").audience("a").sessions(MemoryStore::new()).accounts(Everybody).build()?;
+/// # let observe = |token: Option<&str>| {
+/// #     let mut request = http::Request::post("/");
+/// #     if let Some(token) = token { request = request.header("authorization", format!("Bearer {token}")); }
+/// #     let request = request.body(()).unwrap();
+/// #     let facts = HttpFacts::new(request.method(), request.uri(), request.headers(), None);
+/// #     Session::observe(&auth.handle(OnOutage::Accept), &facts)
+/// # };
+/// # let login = Login::new("alice", "any", Default::default());
+/// # let signed_in = observe(None).log_in(&login).await?;
+/// # let session = observe(signed_in.access_token.as_deref());
+///
+/// let end = async {
+///     # tokio::task::yield_now().await;
+///     auth.end_session(signed_in.session_id).await
+/// };
+/// let (said, ended) = tokio::join!(talk(&session, Socket), end);
+/// assert_eq!((said?, ended?), ("signed out", true));
+/// assert_eq!(session.watch().await.unwrap_err().status(), 401);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Watch(Arc<Watching>);
 

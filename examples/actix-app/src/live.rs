@@ -65,7 +65,11 @@ async fn talk(
         };
         if socket.close(Some(reason)).await.is_ok() {
             // Until the client has answered, what it sent before could drown the frame.
-            while let Some(Ok(_)) = messages.recv().await {}
+            while let Some(Ok(message)) = messages.recv().await {
+                if let AggregatedMessage::Close(_) = message {
+                    break;
+                }
+            }
         }
     };
     let _ = tokio::time::timeout(live::FAREWELL, farewell).await;

@@ -44,17 +44,22 @@ async fn serve(listener: TcpListener, app: Router, stop: Stop) -> std::io::Resul
         // Small answers should not wait for more to send with them.
         let _ = connection.set_nodelay(true);
     });
-    let mut stopping = stop.clone();
-    let mut stop = stop;
+    let (mut wish, mut stopping) = (stop.clone(), stop.clone());
     // The address of the peer is what the list of sessions shows.
     let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move { stop.requested().await });
+        .with_graceful_shutdown(async move { wish.requested().await });
+    let finished = async {
+        server.await?;
+        // What was upgraded is no longer the server's.
+        stop.quiet().await;
+        Ok(())
+    };
     let too_late = async {
         stopping.requested().await;
         tokio::time::sleep(LAST_REQUESTS).await;
     };
     tokio::select! {
-        result = server => result,
+        result = finished => result,
         () = too_late => {
             tracing::warn!("stopped with requests under way");
             Ok(())

@@ -15,6 +15,6 @@ pub mod users;
 
 pub use authority::authority;
 pub use settings::{Settings, SettingsError};
-pub use shutdown::{LAST_REQUESTS, Stop, shutdown};
+pub use shutdown::{Hold, LAST_REQUESTS, Stop, shutdown};
 pub use start::{Started, exit_code};
 pub use startup::{StartupError, announce, refuse};

@@ -9,7 +9,7 @@ use futures_util::stream::{self, Stream};
 use serde::Serialize;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
-use crate::shutdown::Stop;
+use crate::shutdown::{Hold, Stop};
 
 /// The `Content-Type` of `GET /api/events`.
 pub const EVENT_STREAM: &str = "text/event-stream";
@@ -64,12 +64,19 @@ impl Close {
 pub struct Lifetime {
     session: Watch,
     app: Stop,
+    /// A server knows its requests, but not what has been upgraded.
+    _hold: Hold,
 }
 
 impl Lifetime {
     /// A connection of this session in this app.
     pub fn new(session: Watch, app: Stop) -> Self {
-        Self { session, app }
+        let hold = app.hold();
+        Self {
+            session,
+            app,
+            _hold: hold,
+        }
     }
 
     /// Waits until the connection has to be closed.

@@ -8,19 +8,25 @@ use tokio::sync::watch;
 /// How long requests that are under way may take to finish once the app was told to stop.
 pub const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
-/// The wish that this app stops. Every copy hears of it.
+/// The wish that this app stops, and what then has to come to its end. Every copy hears of it.
 #[derive(Debug, Clone)]
-pub struct Stop(watch::Receiver<()>);
+pub struct Stop {
+    wish: watch::Receiver<()>,
+    live: watch::Sender<usize>,
+}
 
 impl Stop {
     /// Stops when `signal` comes. Call it inside the runtime.
     pub fn when(signal: impl Future<Output = ()> + Send + 'static) -> Self {
-        let (stopping, stop) = watch::channel(());
+        let (stopping, wish) = watch::channel(());
         tokio::spawn(async move {
             signal.await;
             drop(stopping);
         });
-        Self(stop)
+        Self {
+            wish,
+            live: watch::Sender::new(0),
+        }
     }
 
     /// Waits for the wish. Returns at once if it came before.
@@ -29,7 +35,29 @@ impl Stop {
     /// Nothing is lost with this future.
     pub async fn requested(&mut self) {
         // Nothing is ever sent: the sender goes when the wish comes.
-        while self.0.changed().await.is_ok() {}
+        while self.wish.changed().await.is_ok() {}
+    }
+
+    /// Waits until nothing [holds](Self::hold) the end up.
+    pub async fn quiet(&self) {
+        // The sender is here, so that it cannot be gone.
+        let _ = self.live.subscribe().wait_for(|live| *live == 0).await;
+    }
+
+    /// Something that is to come to its end before the app does: for as long as the value lives.
+    pub fn hold(&self) -> Hold {
+        self.live.send_modify(|live| *live = live.saturating_add(1));
+        Hold(self.live.clone())
+    }
+}
+
+/// Holds the end of the app up.
+#[derive(Debug)]
+pub struct Hold(watch::Sender<usize>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.send_modify(|live| *live = live.saturating_sub(1));
     }
 }
 

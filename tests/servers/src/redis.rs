@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 use crate::process::{Process, free_port};
+use crate::remnants::Remnants;
 
 /// Far longer than a server takes to start.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,9 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Redis {
     process: Process,
     port: u16,
-    folder: TempDir,
+    folder: PathBuf,
     arguments: Vec<String>,
     certificates: Option<Certificates>,
+    // Dropped after the process.
+    _remnants: Remnants,
 }
 
 impl Redis {
@@ -77,7 +79,12 @@ impl Redis {
     }
 
     pub(crate) fn begin(settings: &[&str], certificates: Option<Certificates>) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = tempfile::Builder::new()
+            .prefix("redis-")
+            .tempdir()
+            .expect("a temporary folder")
+            .keep();
+        let remnants = Remnants::of(&folder).expect("a shell");
         let port = free_port();
         let mut arguments = vec![];
         for setting in [
@@ -123,6 +130,7 @@ impl Redis {
             folder,
             arguments,
             certificates,
+            _remnants: remnants,
         }
     }
 
@@ -130,6 +138,11 @@ impl Redis {
     pub fn url(&self) -> String {
         let scheme = if self.certificates.is_some() { "rediss" } else { "redis" };
         format!("{scheme}://localhost:{}", self.port)
+    }
+
+    /// Its folder, where its append-only files are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The port it listens at.
@@ -157,7 +170,9 @@ impl Redis {
             .args(command)
             .output()
             .expect("redis-cli is missing: install the Debian package redis-tools");
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        // An error is printed on the one or the other, as the version likes.
+        let all = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&all).trim_end().to_owned()
     }
 
     /// The port of the cluster's bus.
@@ -214,7 +229,7 @@ impl Redis {
             assert!(
                 begun.elapsed() < PATIENCE,
                 "no {what}; its log:\n{}",
-                std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+                std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
             );
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -227,9 +242,9 @@ pub(crate) fn new_user() -> String {
     format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn run(folder: &TempDir, arguments: &[String]) -> Process {
+fn run(folder: &Path, arguments: &[String]) -> Process {
     Process::start("redis-server", "redis-server", None, |command| {
-        command.args(arguments).current_dir(folder.path());
+        command.args(arguments).current_dir(folder);
     })
 }
 
@@ -243,7 +258,7 @@ pub(crate) struct Certificates {
     authority: PathBuf,
     certificate: PathBuf,
     key: PathBuf,
-    _folder: TempDir,
+    _folder: tempfile::TempDir,
 }
 
 impl Certificates {

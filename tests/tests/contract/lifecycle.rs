@@ -41,12 +41,13 @@ async fn a_signal_lets_what_is_in_flight_finish(at: Target) {
             200
         );
 
-        let request = Request::login("alice", "wonderland").to_bytes(address);
+        let login = Request::login("alice", "wonderland").header("Expect", "100-continue");
+        let request = login.to_bytes(address);
         let (half, rest) = request.split_at(request.len() - 5);
         let mut in_flight = Connection::open(address).await.expect("a connection");
         in_flight.write(half).await.expect("half a request");
-        // The server has the first half once it has answered something that was sent later.
-        assert_eq!(Request::get("/healthz").send(address).await.status, 200);
+        // The server has the first half, and somebody who waits for the other.
+        assert_eq!(in_flight.head().await.expect("an interim answer").status, 100);
         app.signal(signal);
         let refused = || async { Connection::open(address).await.is_err() };
         acceptance::wait::eventually(PATIENCE, "nobody new is let in", refused).await;

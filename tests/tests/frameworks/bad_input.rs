@@ -1,5 +1,7 @@
 //! Bytes that no well-behaved client sends, and requests beyond the frameworks' own limits.
 
+use std::time::Duration;
+
 use acceptance::{App, Connection, Request, Running, Store, Target};
 
 use crate::answer::Answer;
@@ -191,5 +193,36 @@ async fn what_an_early_answer_leaves_unread() {
         assert_eq!(refused.header("connection"), closes.then_some("close"), "{refused:?}");
         let next = connection.send(&Request::get("/healthz")).await;
         assert_eq!(next.is_err(), closes, "{next:?}");
+    }
+}
+
+/// A client that opens a connection and lets it be costs an actix-web app five seconds; `axum::serve` sets no deadline.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_does_not_end_and_a_connection_without_a_request() {
+    let patience = Duration::from_secs(7);
+    for (app, minds) in [(App::Axum, false), (App::Actix, true)] {
+        let store = Store::Memory;
+        let app = Target { app, store }.start().await;
+        let open = async || Connection::open(app.address()).await.expect("a connection");
+        let (mut slow, mut idle) = (open().await, open().await);
+        slow.write(b"GET /api/me HTTP/1.1\r\nHost: a\r\nX-")
+            .await
+            .expect("half a head");
+        assert_eq!(
+            idle.send(&Request::get("/healthz")).await.expect("an answer").status,
+            200
+        );
+        let answer = async {
+            let answer = tokio::time::timeout(patience, slow.read(false)).await.ok()?;
+            Some(answer.expect("an answer before the end").status)
+        };
+        let end = tokio::time::timeout(patience, idle.read(false));
+        let (answer, end) = tokio::join!(answer, end);
+        assert_eq!(answer, minds.then_some(408));
+        assert_eq!(end.is_ok_and(|end| end.is_err()), minds, "an idle connection is closed");
+        if !minds {
+            slow.write(b"a: b\r\n\r\n").await.expect("the other half");
+            assert_eq!(slow.read(false).await.expect("an answer").status, 401);
+        }
     }
 }

@@ -13,13 +13,17 @@ pub(crate) type Table = Vec<(String, Answer)>;
 
 /// Starts both apps with the same secrets, lets `table` ask each, and fails on every row that is answered differently.
 pub(crate) async fn alike(table: impl AsyncFn(&Running) -> Table) {
-    let (axum, actix) = tokio::join!(start(App::Axum), start(App::Actix));
+    alike_on(Store::Memory, table).await;
+}
+
+/// The same on this store.
+pub(crate) async fn alike_on(store: Store, table: impl AsyncFn(&Running) -> Table) {
+    let (axum, actix) = tokio::join!(start(App::Axum, store), start(App::Actix, store));
     let (axum, actix) = tokio::join!(table(&axum), table(&actix));
     compare(axum, actix);
 }
 
-async fn start(app: App) -> Running {
-    let store = Store::Memory;
+async fn start(app: App, store: Store) -> Running {
     // A grace of which no test sees the end: one cookie is then good for any number of requests.
     Target { app, store }
         .forgeable()

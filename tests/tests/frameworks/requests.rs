@@ -1,10 +1,12 @@
 //! Every route with every credential, from everywhere, by every method, with every body.
 
-use acceptance::{Request, Running};
+use acceptance::store::Outage;
+use acceptance::wait::{PATIENCE, eventually};
+use acceptance::{Request, Running, Store};
 use serde_json::json;
 
 use crate::credentials::{Cast, Credential};
-use crate::pair::{Table, alike, ask};
+use crate::pair::{Table, alike, alike_on, ask};
 
 /// The routes that leave the sessions as they are. The grace makes an exchange repeatable.
 pub(crate) fn quiet() -> Vec<Request> {
@@ -412,6 +414,46 @@ async fn with_every_body() {
                 table.push((format!("{what} {credential:?}"), ask(app, &request).await));
             }
         }
+        table
+    })
+    .await;
+}
+
+/// Every request that needs a write; the routes that need none answer as ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_store_takes_no_writes() {
+    alike_on(Store::Sqlite, async |app: &Running| {
+        let cast = Cast::of(app);
+        everybody(&cast).await;
+        let database = app.settings().file("auth.db");
+        let outage = Outage::begin(&database);
+        let mut table = Table::new();
+        for credential in [
+            Credential::Nothing,
+            Credential::Valid,
+            Credential::ExpiredAndCookie,
+            Credential::Cookie,
+            Credential::DeadCookie,
+        ] {
+            for route in [
+                Request::get("/api/me"),
+                Request::get("/api/public"),
+                handshake(),
+                note(),
+                Request::post("/auth/refresh"),
+                Request::post("/auth/logout"),
+                Request::get("/auth/sessions"),
+                Request::login("alice", "wonderland"),
+            ] {
+                let what = format!("{} {credential:?} in an outage", route.line());
+                table.push((what, ask(app, &credential.on(route, &cast).await).await));
+            }
+        }
+        assert!(table.iter().any(|(_, answer)| answer.status == 503), "an outage: {table:?}");
+        outage.end();
+        let anew = Request::post("/auth/refresh").refresh(&cast.live().await.refresh_token());
+        let lives = async || ask(app, &anew).await.status == 200;
+        eventually(PATIENCE, "the session survived", lives).await;
         table
     })
     .await;

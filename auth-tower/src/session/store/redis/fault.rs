@@ -1,7 +1,9 @@
 //! What the server's and the client's errors mean to a caller. Their texts may name a host, a key or a script, so only their
 //! kinds go on.
 
+use std::error::Error;
 use std::io;
+use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -95,7 +97,11 @@ impl Fault {
 }
 
 fn is_tls(error: &RedisError) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    // The driver hands its cause out as it keeps it.
+    let cause = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
     cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
 }
 

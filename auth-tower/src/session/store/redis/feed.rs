@@ -31,9 +31,10 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// The longest that a server is asked to hold an answer back.
 const LONGEST_BLOCK: Duration = Duration::from_secs(5);
 
-/// Connections to a single server on which nothing but waiting is done, for the next who wait.
+/// Connections to a single server on which nothing but waiting is done, for the next who wait. Each belongs to the common
+/// connection of its time: when that is lost, the server may be another one, and these would wait for the old.
 #[derive(Default)]
-pub(super) struct Waiters(Mutex<Vec<MultiplexedConnection>>);
+pub(super) struct Waiters(Mutex<Vec<(u64, MultiplexedConnection)>>);
 
 /// As many as are kept while nobody waits.
 const IDLE_WAITERS: usize = 2;
@@ -130,7 +131,7 @@ async fn entries(
     count: usize,
 ) -> Result<(Timestamp, Vec<(Place, Ending)>), StoreError> {
     let call = READ_FEED.on(&[feed]).arg(inner.shift.millis()).arg(from).arg(count);
-    let Value::Array(answer) = inner.link.call(&call).await? else {
+    let Value::Array(answer) = inner.link.call_beside(&call).await? else {
         return Err(STRANGE);
     };
     let [now, Value::Array(entries)] = &answer[..] else {
@@ -200,9 +201,14 @@ async fn wait_for_news(inner: &Inner, places: &Places, patience: Duration) -> Re
     for place in places {
         command.arg(place.as_ref().map_or("0-0", |place| &*place.number));
     }
-    let waiter = inner.waiters.0.lock().pop();
+    let number = inner.link.number();
+    let waiter = {
+        let mut idle = inner.waiters.0.lock();
+        idle.retain(|(of, _)| *of == number);
+        idle.pop()
+    };
     let mut waiter = match waiter {
-        Some(waiter) => waiter,
+        Some((_, waiter)) => waiter,
         None => inner.link.opener().open_apart().await?,
     };
     // A waiter that is dropped here, because its caller is gone, closes a connection that the server is still holding.
@@ -213,7 +219,7 @@ async fn wait_for_news(inner: &Inner, places: &Places, patience: Duration) -> Re
     drop(news);
     let mut idle = inner.waiters.0.lock();
     if idle.len() < IDLE_WAITERS {
-        idle.push(waiter);
+        idle.push((number, waiter));
     }
     Ok(())
 }

@@ -10,11 +10,12 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, SingleNodeRoutingInfo, SlotAddr};
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::fault::{Fault, of_step};
 use super::scripts::Call;
+use crate::clock::Timestamp;
 use crate::session::store::StoreError;
 
 /// The shortest and the longest pause between two attempts to connect.
@@ -154,13 +155,24 @@ impl Link {
         &self.opener
     }
 
+    /// Which connection this is, counted from the first.
+    pub(super) fn number(&self) -> u64 {
+        self.state.lock().number
+    }
+
     pub(super) fn deadline(&self) -> Duration {
         self.deadline
     }
 
     /// Runs a script.
     pub(super) async fn call(&self, call: &Call) -> Result<Value, StoreError> {
-        self.within_limits(|connection| async move {
+        let _room = self.room()?;
+        self.call_beside(call).await
+    }
+
+    /// The same for who bounds the number of such calls, and may go on when the others have to queue.
+    pub(super) async fn call_beside(&self, call: &Call) -> Result<Value, StoreError> {
+        self.within_deadline(|connection| async move {
             match connection.send(call.by_hash()).await {
                 Err(error) if is_unknown_script(&error) => connection.send(&call.by_text()).await,
                 answer => answer,
@@ -169,12 +181,14 @@ impl Link {
         .await
     }
 
-    /// All places in an index.
-    pub(super) async fn places(&self, index: &str) -> Result<Vec<Vec<u8>>, StoreError> {
+    /// All places in an index whose deadline is after `now`.
+    pub(super) async fn places(&self, index: &str, now: Timestamp) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut command = redis::cmd("ZRANGE");
-        command.arg(index).arg(0).arg(-1);
+        command.arg(index).arg(format!("({}", now.as_millis()));
+        command.arg("+inf").arg("BYSCORE");
         let command = &command;
-        self.within_limits(|connection| async move {
+        let _room = self.room()?;
+        self.within_deadline(|connection| async move {
             let answer = connection.send(command).await?;
             redis::from_redis_value(answer).map_err(RedisError::from)
         })
@@ -185,8 +199,9 @@ impl Link {
     pub(super) async fn call_and_wait(&self, call: &Call, replicas: u32, slot: u16) -> Result<Value, StoreError> {
         // The server gives up first, so that it says how many there were.
         let patience = self.deadline.mul_f32(0.8);
+        let _room = self.room()?;
         let (answer, count) = self
-            .within_limits(|connection| async move {
+            .within_deadline(|connection| async move {
                 let by_hash = connection.send_and_wait(call.by_hash(), replicas, patience, slot);
                 match by_hash.await {
                     Err(error) if is_unknown_script(&error) => {
@@ -204,14 +219,15 @@ impl Link {
         Ok(answer)
     }
 
-    async fn within_limits<T, F>(&self, send: impl FnOnce(Connection) -> F) -> Result<T, StoreError>
+    fn room(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        let room = self.room.try_acquire();
+        room.map_err(|_| StoreError::unavailable(Fault::Queue))
+    }
+
+    async fn within_deadline<T, F>(&self, send: impl FnOnce(Connection) -> F) -> Result<T, StoreError>
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let _room = self
-            .room
-            .try_acquire()
-            .map_err(|_| StoreError::unavailable(Fault::Queue))?;
         let sent = async {
             let (connection, number) = self.connection().await?;
             let mut flight = Flight::begin(self, number);

@@ -34,6 +34,7 @@ use super::{
     Advance, Advanced, AllEnded, Cursor, Endings, FEED_PAGE, Found, Mark, NewSession, Retention, SessionStore,
     StoreError,
 };
+use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject};
 use crate::session::record::{EndReason, Lifetime, SessionRecord};
 
@@ -163,16 +164,20 @@ impl Inner {
 
     /// The newest of a subject's sessions, where they are too many for a script to sort: their places are sorted here, and
     /// those that are still in the index then are read.
-    async fn list_of_many(&self, subject: &Subject, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
-        let index = self.keys.index(subject);
-        let mut places = self.link.places(&index).await?;
+    async fn list_of_many(
+        &self,
+        subject: &Subject,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        let mut places = self.link.places(&self.keys.index(subject), now).await?;
         places.sort_unstable_by(|one, other| other.cmp(one));
+        let mut places = &places[..];
         let mut records = Vec::new();
-        for some in places.chunks(SORTED_THERE) {
-            let wanted = limit.saturating_sub(records.len());
-            if wanted == 0 {
-                break;
-            }
+        while records.len() < limit && !places.is_empty() {
+            let wanted = (limit - records.len()).min(SORTED_THERE).min(places.len());
+            let (some, rest) = places.split_at(wanted);
+            places = rest;
             let call = self.call_list(subject, wanted).arg(some);
             let (now, listed) = answers::list(&self.link.call(&call).await?)?;
             records.extend(live(listed.ok_or(STRANGE)?, subject, now));
@@ -194,11 +199,7 @@ impl Inner {
 }
 
 /// Those that live and are the subject's: an index that was tampered with lists nothing that is not.
-fn live(
-    records: Vec<SessionRecord>,
-    subject: &Subject,
-    now: crate::clock::Timestamp,
-) -> impl Iterator<Item = SessionRecord> {
+fn live(records: Vec<SessionRecord>, subject: &Subject, now: Timestamp) -> impl Iterator<Item = SessionRecord> {
     records.into_iter().filter(move |record| {
         if record.subject != *subject {
             answers::left_out();
@@ -277,7 +278,7 @@ impl SessionStore for RedisStore {
         let inner = &*self.0;
         let calls = marks.into_iter().map(async |mark| {
             let call = inner.call_on(&scripts::MARK_SEEN, &mark.id, &[]).arg(mark.generation);
-            inner.link.call(&call).await.map(drop)
+            inner.link.call_beside(&call).await.map(drop)
         });
         stream::iter(calls)
             .buffer_unordered(MARKS_AT_ONCE)
@@ -336,7 +337,7 @@ impl SessionStore for RedisStore {
                 records.reverse();
                 Ok(records)
             }
-            (_, None) => inner.list_of_many(subject, limit).await,
+            (now, None) => inner.list_of_many(subject, limit, now).await,
         }
     }
 
@@ -356,7 +357,7 @@ impl SessionStore for RedisStore {
                 .arg(inner.shift.millis())
                 .arg(millis(retention.endings))
                 .arg(SHARE);
-            answers::number(&inner.link.call(&call).await?)
+            answers::number(&inner.link.call_beside(&call).await?)
         }))
         .await?;
         Ok(trimmed.into_iter().map(|rows| u64::try_from(rows).unwrap_or(0)).sum())

@@ -193,8 +193,9 @@ fn restate(error: StoreError) -> StoreError {
 
 fn refusal(fault: Fault) -> StoreError {
     let reason = match fault {
-        Fault::Refused | Fault::Network | Fault::Silent => {
-            "the server cannot be reached; check the address, and that it runs"
+        Fault::Refused | Fault::Network => "the server cannot be reached; check the address, and that it runs",
+        Fault::Silent => {
+            "the server cannot be reached, or waits for something else (TLS is rediss://); check the address"
         }
         Fault::Lost | Fault::Protocol => "what listens there is no Redis, or wants TLS (rediss://); check the address",
         Fault::Tls => {

@@ -13,7 +13,11 @@ local function clock(shift)
 end
 
 local function readable(packed)
-    return #packed > HEAD_LEN and string.byte(packed) == FORMAT
+    if #packed <= HEAD_LEN then
+        return false
+    end
+    local format, _, flags = string.byte(packed, 1, 3)
+    return format == FORMAT and flags <= SEEN + ROTATED
 end
 
 local function subject_of(packed)

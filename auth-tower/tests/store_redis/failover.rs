@@ -1,0 +1,158 @@
+//! Replicas: promoted without the last writes, demoted, slow.
+
+use std::time::{Duration, Instant};
+
+use auth_tower::session::record::{EndReason, Over};
+use auth_tower::session::rotation::{Decision, Policy, Reuse, decide};
+use auth_tower::session::store::{Cursor, RedisOptions, SessionStore, StoreError};
+use servers::Redis;
+
+use crate::support::{begin, connect, end, is_live, is_outage, read_on, sessions, step, until_it_answers};
+
+/// Puts the replica in the place, and at the port, of its primary, without what the primary was told in between.
+fn promote(primary: &mut Redis, replica: &Redis) {
+    primary.kill();
+    let port = primary.port().to_string();
+    assert_eq!(replica.cli(&["CONFIG", "SET", "port", &port]), "OK");
+}
+
+/// The only log that is not empty.
+fn log_of(server: &Redis) -> String {
+    let keys = server.cli(&["KEYS", "auth:{*}f"]);
+    assert_eq!(keys.lines().count(), 1, "{keys}");
+    keys
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_that_a_promoted_replica_lacks_is_healed() {
+    let mut primary = Redis::start();
+    let store = connect(&primary.url()).await;
+    let id = begin(&store, "alice").await;
+    let replica = primary.replica();
+    replica.cli(&["REPLICAOF", "NO", "ONE"]);
+    assert!(store.advance(id, step(1)).await.unwrap().unwrap().taken);
+    promote(&mut primary, &replica);
+    until_it_answers(&store, id).await;
+    let found = store.find(id).await.unwrap().unwrap();
+    assert_eq!(found.record.rotation.current, 1, "the rotation is lost");
+    let policy = Policy {
+        grace: Duration::from_secs(30),
+        reuse: Reuse::Recover,
+    };
+    let decision = decide(&found.record.rotation, 2, found.now, &policy);
+    assert!(matches!(decision, Decision::Heal { .. }), "{decision:?}");
+}
+
+/// The new primary counts on from where it was, so its next entries may have smaller numbers than those that are lost, or
+/// the very same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_ending_after_a_promotion_is_missed_whatever_its_number() {
+    let mut primary = Redis::start();
+    let store = connect(&primary.url()).await;
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(begin(&store, "alice").await);
+    }
+    end(&store, ids[0]).await;
+    let replica = primary.replica();
+    replica.cli(&["REPLICAOF", "NO", "ONE"]);
+    let kept = log_of(&primary);
+    let numbers = |server: &Redis| -> Vec<String> {
+        let log = server.cli(&["XRANGE", &kept, "-", "+"]);
+        let is_number = |line: &&str| {
+            line.split_once('-')
+                .is_some_and(|(time, _)| time.parse::<u64>().is_ok())
+        };
+        log.lines().filter(is_number).map(str::to_owned).collect()
+    };
+    end(&store, ids[1]).await;
+    let (entries, cursor) = read_on(&store, Cursor::start()).await;
+    assert_eq!(sessions(&entries), ids[..2]);
+    let lost = numbers(&primary).pop().unwrap();
+    let common = numbers(&replica).pop().unwrap();
+    assert!(common < lost);
+    promote(&mut primary, &replica);
+    until_it_answers(&store, ids[0]).await;
+    let ended = |number: &str, id: &str| {
+        let added = primary.cli(&[
+            "XADD",
+            &kept,
+            number,
+            "session",
+            id,
+            "reason",
+            "1",
+            "at",
+            "1800000000000",
+        ]);
+        assert_eq!(added, number);
+    };
+    let (time, order) = common.split_once('-').unwrap();
+    let smaller = format!("{time}-{}", order.parse::<u64>().unwrap() + 1);
+    assert!(smaller < lost);
+    ended(&smaller, &ids[2].to_string());
+    let (entries, after_smaller) = read_on(&store, cursor.clone()).await;
+    assert!(sessions(&entries).contains(&ids[2]), "a smaller number");
+    ended(&lost, &ids[3].to_string());
+    let (entries, _) = read_on(&store, after_smaller).await;
+    assert_eq!(sessions(&entries), [ids[3]], "and read on from there, each once");
+    let (entries, last) = read_on(&store, cursor).await;
+    assert!(
+        sessions(&entries).contains(&ids[3]),
+        "the same number, and another ending"
+    );
+    end(&store, ids[4]).await;
+    assert_eq!(sessions(&read_on(&store, last).await.0), [ids[4]]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demoted_primary_is_not_believed() {
+    let primary = Redis::start();
+    let other = Redis::start();
+    let store = connect(&primary.url()).await;
+    let id = begin(&store, "alice").await;
+    primary.cli(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
+    assert!(is_outage(&store.advance(id, step(1)).await.unwrap_err()));
+    assert!(
+        is_outage(&store.find(id).await.unwrap_err()),
+        "what a replica says may be old"
+    );
+    assert!(is_outage(
+        &store.ended_since(Cursor::start(), Duration::ZERO).await.unwrap_err()
+    ));
+    primary.cli(&["REPLICAOF", "NO", "ONE"]);
+    until_it_answers(&store, id).await;
+    begin(&store, "alice").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ending_waits_for_the_replicas_that_were_asked_for() {
+    let primary = Redis::start();
+    let replica = primary.replica();
+    let options = RedisOptions::new()
+        .with_replicas(1)
+        .with_deadline(Duration::from_millis(800));
+    let store = options.connect(primary.url()).await.unwrap();
+    let one = begin(&store, "alice").await;
+    let two = begin(&store, "alice").await;
+    end(&store, one).await;
+    replica.pause();
+    let begun = Instant::now();
+    let refused = store.end(two, EndReason::SignedOut).await;
+    assert!(matches!(refused, Err(StoreError::Timeout)), "{refused:?}");
+    assert!(begun.elapsed() < Duration::from_millis(1_200));
+    assert!(!is_live(&store, two).await, "it is in force here all the same");
+    assert!(begin(&store, "bob").await != two, "others do not wait");
+    let refused = store.end(two, EndReason::SignedOut).await;
+    assert!(
+        matches!(refused, Err(StoreError::Timeout)),
+        "asking again waits again: {refused:?}"
+    );
+    replica.resume();
+    replica.until("a replica that catches up", || {
+        replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
+    });
+    let found = store.end(two, EndReason::SignedOut).await.unwrap().unwrap();
+    assert_eq!(found.record.over(found.now), Some(Over::Ended(EndReason::SignedOut)));
+    assert_eq!(sessions(&read_on(&store, Cursor::start()).await.0), [one, two]);
+}

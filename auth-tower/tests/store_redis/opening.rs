@@ -1,0 +1,162 @@
+//! Connecting to what will not do: one clear reason, in seconds, without a secret.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use auth_tower::session::store::{RedisOptions, RedisStore, StoreError};
+use servers::{Redis, RedisCluster};
+
+use crate::support::{begin, connect, is_live};
+
+async fn refused(url: &str) -> String {
+    refused_with(RedisOptions::new(), url).await
+}
+
+async fn refused_with(options: RedisOptions, url: &str) -> String {
+    let begun = Instant::now();
+    let error = options.connect(url).await.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
+    let StoreError::Open { reason, .. } = &error else {
+        panic!("{error:?}");
+    };
+    let all = format!("{error} {error:?}");
+    assert!(
+        !all.contains("hunter2") && !all.contains("localhost") && !all.contains("127.0.0.1"),
+        "{all}"
+    );
+    (*reason).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_listens_or_answers() {
+    let port = servers::free_port();
+    for scheme in ["redis", "redis+cluster"] {
+        let reason = refused(&format!("{scheme}://:hunter2@127.0.0.1:{port}")).await;
+        assert!(reason.contains("cannot be reached"), "{reason}");
+    }
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    for scheme in ["redis", "redis+cluster", "rediss"] {
+        let reason = refused(&format!("{scheme}://:hunter2@127.0.0.1:{port}")).await;
+        assert!(reason.contains("cannot be reached"), "{reason}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn something_else_that_answers() {
+    for answer in [
+        "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+        "E\0\0\0\u{b}SFATAL\0\0",
+        "SSH-2.0-OpenSSH_9.2\r\n",
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.read(&mut [0; 512]);
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        let reason = refused(&format!("redis://:hunter2@127.0.0.1:{port}")).await;
+        assert!(reason.contains("no Redis"), "{reason}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_is_missing_or_wrong() {
+    let server = Redis::with(&["--requirepass", "hunter2"]);
+    let port = server.port();
+    for user in ["", ":hunter2hunter2@", "nobody:hunter2@"] {
+        let reason = refused(&format!("redis://{user}localhost:{port}")).await;
+        assert!(reason.contains("password"), "{reason}");
+    }
+    let store = connect(&format!("redis://:hunter2@localhost:{port}")).await;
+    let id = begin(&store, "alice").await;
+    assert!(is_live(&store, id).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_without_rights() {
+    let server = Redis::start();
+    server.cli(&[
+        "ACL", "SETUSER", "reader", "on", ">hunter2", "~auth:*", "+@read", "+info", "+ping",
+    ]);
+    let reason = refused(&format!("redis://reader:hunter2@localhost:{}", server.port())).await;
+    assert!(reason.contains("rights"), "{reason}");
+    // Enough, as the words say.
+    let store = connect(&server.create_user()).await;
+    begin(&store, "alice").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica() {
+    let primary = Redis::start();
+    let replica = primary.replica();
+    let reason = refused(&replica.url()).await;
+    assert!(reason.contains("replica"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_evicts() {
+    let server = Redis::with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
+    let reason = refused(&server.url()).await;
+    assert!(reason.contains("noeviction"), "{reason}");
+    server.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    connect(&server.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_for_a_server_and_a_server_for_a_cluster() {
+    let one = Redis::shared();
+    let reason = refused(&format!("redis+cluster://127.0.0.1:{}", one.port())).await;
+    assert!(reason.contains("redis://"), "{reason}");
+    let node = &RedisCluster::shared().nodes()[0];
+    let reason = refused(&node.url()).await;
+    assert!(reason.contains("redis+cluster://"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_with_a_node_that_is_away_is_good_enough_to_ask() {
+    let cluster = RedisCluster::shared();
+    let url = format!(
+        "redis+cluster://127.0.0.1:{},127.0.0.1:{}",
+        servers::free_port(),
+        cluster.nodes()[1].port()
+    );
+    connect(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates() {
+    let server = Redis::with_tls();
+    let trusting = || RedisOptions::new().with_root_certificates(server.root_certificate());
+    let store = trusting().connect(server.url()).await.unwrap();
+    let id = begin(&store, "alice").await;
+    assert!(is_live(&store, id).await);
+
+    let reason = refused(&server.url()).await;
+    assert!(reason.contains("TLS"), "signed by nobody who is trusted: {reason}");
+    let other_name = server.url().replace("localhost", "127.0.0.1");
+    let reason = refused_with(trusting(), &other_name).await;
+    assert!(reason.contains("TLS"), "of another name: {reason}");
+    let reason = refused(&server.url().replace("rediss", "redis")).await;
+    assert!(reason.contains("TLS"), "asked in the clear: {reason}");
+    let in_the_clear = Redis::shared().url().replace("redis:", "rediss:");
+    let reason = refused(&in_the_clear).await;
+    assert!(reason.contains("TLS"), "answered in the clear: {reason}");
+    let reason = refused_with(trusting(), "redis://localhost").await;
+    assert!(reason.contains("rediss"), "{reason}");
+    let nonsense = RedisOptions::new().with_root_certificates("no certificate");
+    refused_with(nonsense, &server.url()).await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_none() {
+    for url in ["", "localhost", "redis:/localhost", "http://:hunter2@localhost"] {
+        assert!(
+            matches!(RedisStore::connect(url).await, Err(StoreError::Open { .. })),
+            "{url}"
+        );
+    }
+}
