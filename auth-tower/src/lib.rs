@@ -22,6 +22,7 @@
 //! | `memory` | sessions in this process's memory | yes |
 //! | `sqlite` | sessions in an SQLite file | |
 //! | `postgres` | sessions in PostgreSQL, for many instances | |
+//! | `postgres-tls` | TLS to PostgreSQL | |
 //! | `redis` | sessions in Redis, Valkey or Redis Cluster, for many instances | |
 //! | `argon2` | [`Passwords`] | yes |
 //! | `aws-lc-rs` | signatures by AWS-LC | yes |

@@ -12,7 +12,11 @@ use auth_tower::{Code, Handle, OnOutage, Watch};
 use super::support::*;
 
 fn handle(world: &World, access: &str, on_outage: OnOutage) -> Handle {
-    let request = ask("GET", "/").bearer(access).build();
+    let bearer = format!("Bearer {access}");
+    let request = http::Request::get("/")
+        .header("authorization", bearer)
+        .body(())
+        .unwrap();
     let handle = world.auth.handle(on_outage);
     handle.observe(&HttpFacts::new(
         request.method(),

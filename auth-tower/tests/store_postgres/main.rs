@@ -7,4 +7,6 @@ mod faults;
 mod feed;
 mod opening;
 mod scene;
+#[cfg(feature = "postgres-tls")]
+mod tls;
 mod waiting;

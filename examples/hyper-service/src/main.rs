@@ -18,65 +18,50 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use demo::{Settings, StartupError};
+use demo::{LAST_REQUESTS, Started, StartupError, Stop};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::util::service_fn;
 
 use crate::service::{App, Body};
 
-/// How long requests that are under way may take to finish once the app was told to stop.
-const LAST_REQUESTS: Duration = Duration::from_secs(10);
-
 #[tokio::main]
 async fn main() -> ExitCode {
     match run().await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => demo::refuse(&error),
     }
 }
 
-async fn run() -> Result<(), StartupError> {
-    let settings = Settings::from_env()?;
-    let start = demo::logging::init(&settings.log)?;
-    let stop = demo::shutdown().map_err(StartupError::Signals)?;
-    // One for the process: every clone shares its keys and caches.
-    let auth = demo::authority(&settings).await?;
-    let address = settings.listen;
+async fn run() -> Result<ExitCode, StartupError> {
+    let started = Started::from_env().await?;
+    let address = started.listen;
     let failed = |source| StartupError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    start.done();
-    if let Err(error) = demo::announce(address) {
-        tracing::warn!(%error, "cannot print the address");
-    }
-    let (stopping, stopped) = watch::channel(());
-    let app = App::new(auth, stopped.clone());
-    serve(listener, app, stopped, async move {
-        stop.await;
-        drop(stopping);
-    })
-    .await;
-    tracing::info!("stopped");
-    Ok(())
+    let stop = started.stop.clone();
+    // One `Auth` for the process: every clone shares its keys and caches.
+    let app = App::new(started.auth.clone(), stop.clone());
+    started.listening(address);
+    serve(listener, app, stop).await;
+    Ok(demo::exit_code(Ok(())))
 }
 
 /// Serves until `stop`, then finishes what is under way, but not for longer than [`LAST_REQUESTS`].
-async fn serve(listener: TcpListener, app: App, stopped: watch::Receiver<()>, stop: impl Future<Output = ()>) {
+async fn serve(listener: TcpListener, app: App, mut stop: Stop) {
     let mut connections = JoinSet::new();
-    let mut stop = pin!(stop);
     loop {
+        let stopping = stop.clone();
         tokio::select! {
-            () = &mut stop => break,
+            () = stop.requested() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, app.clone(), stopped.clone()));
+                    connections.spawn(connection(stream, peer, app.clone(), stopping));
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely: trying again at once would only spin.
@@ -94,7 +79,7 @@ async fn serve(listener: TcpListener, app: App, stopped: watch::Receiver<()>, st
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, app: App, mut stopped: watch::Receiver<()>) {
+async fn connection(stream: TcpStream, peer: SocketAddr, app: App, mut stop: Stop) {
     // Small answers should not wait for more to send with them.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: Request<Incoming>| {
@@ -109,7 +94,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, app: App, mut stopped: 
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        _ = stopped.changed() => {
+        () = stop.requested() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use auth_tower::layer::{HttpFacts, Required};
 use auth_tower::{Auth, Claims, Denial, Handle, Reply, RequestBody, Route};
 use bytes::Bytes;
+use demo::Stop;
 use demo::users::User;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
@@ -16,7 +17,6 @@ use http_body::{Body as HttpBody, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::Incoming;
-use tokio::sync::watch;
 use tower::util::{ServiceFn, service_fn};
 use tower::{Layer as _, ServiceExt as _};
 
@@ -34,24 +34,25 @@ type Api = ServiceFn<fn(Request<Incoming>) -> Answer>;
 pub(crate) struct App {
     auth: Auth<User>,
     api: Required<Api, User>,
-    stopped: watch::Receiver<()>,
+    stop: Stop,
 }
 
 impl App {
-    pub(crate) fn new(auth: Auth<User>, stopped: watch::Receiver<()>) -> Self {
+    pub(crate) fn new(auth: Auth<User>, stop: Stop) -> Self {
         let api: Api = service_fn(|request| Box::pin(async move { Ok(api(request).await) }));
         Self {
             // The one line that matters: what is behind it has claims, and everything else is refused here.
             api: auth.layer().required().layer(api),
             auth,
-            stopped,
+            stop,
         }
     }
 
     pub(crate) async fn answer(&self, mut request: Request<Incoming>, ip: IpAddr) -> Response<Body> {
         let path = request.uri().path();
         if path.starts_with("/api/") {
-            request.extensions_mut().insert(Stopped(self.stopped.clone()));
+            // Answers that stay open must not keep an app that stops.
+            request.extensions_mut().insert(self.stop.clone());
             let Ok(response) = self.api.clone().oneshot(request).await;
             return response.map(BodyExt::boxed_unsync);
         }
@@ -116,20 +117,16 @@ async fn api(request: Request<Incoming>) -> Response<Body> {
             Ok(()) => json(&serde_json::json!({"reports": []})),
             Err(denial) => refused(denial),
         },
-        "/api/watch" => match extensions.get::<Stopped>() {
-            Some(stopped) => watched(handle, stopped.clone()).await,
+        "/api/watch" => match extensions.get::<Stop>() {
+            Some(stop) => watched(handle, stop.clone()).await,
             None => text(StatusCode::INTERNAL_SERVER_ERROR, "not wired up"),
         },
         _ => text(StatusCode::NOT_FOUND, "there is nothing here"),
     }
 }
 
-/// When the app stops, for answers that would otherwise keep it.
-#[derive(Clone)]
-struct Stopped(watch::Receiver<()>);
-
 /// An answer that stays open: it outlives the check of its request's token, so it watches the session.
-async fn watched(handle: &Handle, mut stopped: Stopped) -> Response<Body> {
+async fn watched(handle: &Handle, mut stop: Stop) -> Response<Body> {
     let watch = match handle.watch().await {
         Ok(watch) => watch,
         Err(denial) => return refused(denial),
@@ -137,7 +134,7 @@ async fn watched(handle: &Handle, mut stopped: Stopped) -> Response<Body> {
     let last = async move {
         tokio::select! {
             () = watch.over() => "event: over\ndata: the session is over\n\n",
-            _ = stopped.0.changed() => "event: bye\ndata: come again\n\n",
+            () = stop.requested() => "event: bye\ndata: come again\n\n",
         }
     };
     // Yours has more to say in between: put `take_until(watch.over())` on the stream that says it.

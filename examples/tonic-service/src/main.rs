@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! TOKEN=$(curl -s localhost:3000/auth/login --json '{"username":"alice","password":"wonderland"}' | jq -r .access_token)
-//! grpcurl -plaintext -import-path proto -proto demo.proto -H "authorization: Bearer $TOKEN" localhost:3000 demo.Account/Me
+//! grpcurl -plaintext -import-path examples/tonic-service/proto -proto demo.proto -H "authorization: Bearer $TOKEN" localhost:3000 demo.Account/Me
 //! ```
 //!
 //! A gRPC client has no cookie jar, so it refreshes on purpose: on `UNAUTHENTICATED` with `auth-code: token_expired` it calls
@@ -14,20 +14,26 @@
 
 /// What `proto/demo.proto` says, in Rust.
 mod proto {
-    #![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        unused_qualifications,
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        reason = "generated"
+    )]
     tonic::include_proto!("demo");
 }
 mod service;
 
+use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use auth_tower::Auth;
 use demo::users::User;
-use demo::{Settings, StartupError};
+use demo::{LAST_REQUESTS, Started, StartupError, Stop};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tonic::service::{LayerExt as _, Routes};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -35,9 +41,6 @@ use tonic::transport::server::TcpIncoming;
 use crate::proto::account_server::AccountServer;
 use crate::proto::greeter_server::GreeterServer;
 use crate::service::{Me, Stranger};
-
-/// How long calls that are under way may take to finish once the app was told to stop.
-const LAST_CALLS: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -48,48 +51,36 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<ExitCode, StartupError> {
-    let settings = Settings::from_env()?;
-    let start = demo::logging::init(&settings.log)?;
-    let stop = demo::shutdown().map_err(StartupError::Signals)?;
-    // One for the process: every clone shares its keys and caches.
-    let auth = demo::authority(&settings).await?;
-    let (listener, address) = listen(settings.listen).await?;
-    start.done();
-    if let Err(error) = demo::announce(address) {
-        tracing::warn!(%error, "cannot print the address");
-    }
-    let (stopping, stopped) = watch::channel(());
-    let routes = routes(&auth, stopped.clone());
+    let started = Started::from_env().await?;
+    let (listener, address) = listen(started.listen).await?;
+    let stop = started.stop.clone();
+    // One `Auth` for the process: every clone shares its keys and caches.
+    let routes = routes(&started.auth, &stop);
+    started.listening(address);
+    Ok(demo::exit_code(serve(listener, routes, stop).await))
+}
+
+/// Serves until `stop`, then finishes what is under way, but not for longer than [`LAST_REQUESTS`].
+async fn serve(listener: TcpListener, routes: Routes, mut stop: Stop) -> io::Result<()> {
+    let mut stopping = stop.clone();
     let server = Server::builder()
         // For the auth endpoints.
         .accept_http1(true)
         .add_routes(routes)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move {
-            stop.await;
-            // Open streams hear it too, and end.
-            drop(stopping);
+            stop.requested().await;
         });
     let too_late = async {
-        let mut stopped = stopped;
-        let _ = stopped.changed().await;
-        tokio::time::sleep(LAST_CALLS).await;
+        stopping.requested().await;
+        tokio::time::sleep(LAST_REQUESTS).await;
     };
-    Ok(tokio::select! {
-        served = server => match served {
-            Ok(()) => {
-                tracing::info!("stopped");
-                ExitCode::SUCCESS
-            }
-            Err(error) => {
-                tracing::error!(%error, "cannot serve any longer");
-                ExitCode::FAILURE
-            }
-        },
+    tokio::select! {
+        result = server => result.map_err(io::Error::other),
         () = too_late => {
             tracing::warn!("stopped with calls under way");
-            ExitCode::SUCCESS
+            Ok(())
         }
-    })
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartupError> {
@@ -99,12 +90,12 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Startu
     Ok((listener, bound))
 }
 
-fn routes(auth: &Auth<User>, stopped: watch::Receiver<()>) -> Routes {
+fn routes(auth: &Auth<User>, stop: &Stop) -> Routes {
     // Refuses calls without a user before the service sees them, with a gRPC status.
     let account = auth
         .layer()
         .required()
-        .named_layer(AccountServer::new(Me::new(stopped)));
+        .named_layer(AccountServer::new(Me::new(stop.clone())));
     // Lets every call through, and leaves the question who is calling to the method.
     let greeter = auth.layer().named_layer(GreeterServer::new(Stranger));
     Routes::from(axum::Router::from(auth_axum::routes(auth)))

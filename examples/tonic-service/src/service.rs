@@ -3,9 +3,9 @@
 use std::pin::Pin;
 
 use auth_tower::{Claims, Denial, Handle};
+use demo::Stop;
 use demo::users::User;
 use futures_util::stream::{self, Stream, StreamExt as _};
-use tokio::sync::watch;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Response, Status};
 
@@ -19,13 +19,13 @@ use crate::proto::{
 /// Answers callers who are signed in. Goes behind `auth.layer().required()`.
 #[derive(Debug)]
 pub(crate) struct Me {
-    stopped: watch::Receiver<()>,
+    stop: Stop,
 }
 
 impl Me {
-    /// With a receiver that hears when the server stops, so that open streams end.
-    pub(crate) fn new(stopped: watch::Receiver<()>) -> Self {
-        Self { stopped }
+    /// Open streams end when the app stops.
+    pub(crate) fn new(stop: Stop) -> Self {
+        Self { stop }
     }
 }
 
@@ -63,14 +63,14 @@ impl Account for Me {
     /// The stream outlives the check of its call's token, so it watches the session.
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let watch = handle(&request)?.watch().await.map_err(refused)?;
-        let mut stopped = self.stopped.clone();
+        let mut stop = self.stop.clone();
         let hello = WatchEvent {
             text: "signed in".to_owned(),
         };
         let last = async move {
             Err(tokio::select! {
                 () = watch.over() => Status::unauthenticated("The session is over."),
-                _ = stopped.changed() => Status::unavailable("The server stops. Call again."),
+                () = stop.requested() => Status::unavailable("The server stops. Call again."),
             })
         };
         // Yours has more to say in between: put `take_until(watch.over())` on the stream that says it.

@@ -142,7 +142,7 @@ impl Redis {
 
     /// Its folder, where its append-only files are.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// The port it listens at.

@@ -157,9 +157,10 @@ pub(crate) struct Instance {
 
 impl Instance {
     async fn open(number: usize, place: Arc<Place>, fates: Fates, ledger: Arc<Ledger>) -> Self {
-        let address = place.address.borrow().expect("an app that was just started");
+        let address = place.address.subscribe();
+        let app = move || *address.borrow();
         let front = Front::open(
-            address,
+            app,
             move || fates.draw(),
             move |passage| ledger.passed(number, &passage),
         )

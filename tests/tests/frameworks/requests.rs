@@ -425,8 +425,7 @@ async fn while_the_store_takes_no_writes() {
     alike_on(Store::Sqlite, async |app: &Running| {
         let cast = Cast::of(app);
         everybody(&cast).await;
-        let database = app.settings().file("auth.db");
-        let outage = Outage::begin(&database);
+        let outage = Outage::begin(app.settings());
         let mut table = Table::new();
         for credential in [
             Credential::Nothing,
@@ -449,7 +448,10 @@ async fn while_the_store_takes_no_writes() {
                 table.push((what, ask(app, &credential.on(route, &cast).await).await));
             }
         }
-        assert!(table.iter().any(|(_, answer)| answer.status == 503), "an outage: {table:?}");
+        assert!(
+            table.iter().any(|(_, answer)| answer.status == 503),
+            "an outage: {table:?}"
+        );
         outage.end();
         let anew = Request::post("/auth/refresh").refresh(&cast.live().await.refresh_token());
         let lives = async || ask(app, &anew).await.status == 200;

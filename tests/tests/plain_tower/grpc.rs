@@ -100,7 +100,7 @@ async fn a_cookie_alone_is_exchanged_in_flight_unless_the_store_is_gone() {
     let alice = Client::alice(&app).await;
     let mut account = account(&app).await;
     let cookie = format!("{REFRESH_COOKIE}={}", alice.refresh_token());
-    let outage = Outage::begin(&app.settings().file("auth.db"));
+    let outage = Outage::begin(app.settings());
     let status = refused(
         account.me(with(MeRequest {}, "cookie", &cookie)).await,
         Code::Unavailable,

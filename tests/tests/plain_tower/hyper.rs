@@ -86,7 +86,7 @@ async fn http_2_is_answered_alike() {
 async fn a_cookie_alone_is_exchanged_in_flight_unless_the_store_is_gone() {
     let app = target(App::Hyper).start().await;
     let mut alice = Client::alice(&app).await;
-    let outage = Outage::begin(&app.settings().file("auth.db"));
+    let outage = Outage::begin(app.settings());
     let cookie = Request::get("/api/me").same_origin().refresh(&alice.refresh_token());
     let response = cookie.send(app.address()).await;
     expect::problem(&response, 503, "store_unavailable");

@@ -3,7 +3,14 @@
 mod grpc;
 mod hyper;
 mod proto {
-    #![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        unused_qualifications,
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        reason = "generated"
+    )]
     tonic::include_proto!("demo");
 }
 

@@ -46,7 +46,7 @@ pub(super) fn parse(text: &str) -> Result<Store, Problem> {
     }
     let redis = ["redis://", "rediss://", "redis+cluster://", "rediss+cluster://"];
     if redis.iter().any(|scheme| text.starts_with(scheme)) {
-        return Ok(Store::Redis(Address(text.to_owned())));
+        return Ok(Store::Redis(Address(text.into())));
     }
     if text == "sqlite::memory:" {
         return Err(Problem::StoreSqliteMemory);

@@ -95,8 +95,11 @@ pub(super) fn refuse(reason: &'static str) -> StoreError {
 
 /// Whether a connection that met this error is as good as before.
 pub(super) fn leaves_connection_sound(error: &Error) -> bool {
-    // A server that has become a standby is to be left: its name may lead to the new primary by now.
-    code(error).is_some_and(|code| !code.starts_with("57P") && !code.starts_with("08") && code != "25006")
+    // A server that has become a standby is to be left: its name may lead to the new primary by now. What was prepared may
+    // be of functions that were replaced since, or forgotten by a proxy.
+    let spoilt = ["25006", "0A000", "26000", "XX000"];
+    code(error)
+        .is_some_and(|code| !code.starts_with("57P") && !code.starts_with("08") && !spoilt.contains(&code.as_str()))
 }
 
 fn cause(error: &Error) -> Cause {

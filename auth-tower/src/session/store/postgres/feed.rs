@@ -131,7 +131,9 @@ async fn listen_once(pool: &PgPool, channel: &str, news: &watch::Sender<()>) -> 
                     return Ok(());
                 }
             }
-            Err(_) => drop(timeout(PATIENCE, listener.execute("SELECT 1")).await.map_err(late)??),
+            Err(_) => {
+                timeout(PATIENCE, listener.execute("SELECT 1")).await.map_err(late)??;
+            }
         }
     }
 }

@@ -3,20 +3,19 @@
 //! A connection belongs to whoever calls. If the caller gives up half way, it is dropped with the call and closed, so that
 //! nobody ever gets another one's answer; what the server still does about it ends with its `statement_timeout`.
 
-use std::ops::{Deref, DerefMut};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use parking_lot::Mutex;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{Connection as _, Error, PgPool, Postgres};
+use sqlx::{Connection as _, PgPool};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::calls::{Argument, Calls, Function};
 use super::fault::{self, Refused};
+use super::link::{Held, Link};
 use super::outage::Outage;
 use crate::session::store::StoreError;
 
@@ -25,9 +24,6 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// After this long a connection is closed, so that the load moves to where the address leads by now.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
-
-/// Connections that a burst left over are closed after this long.
-const IDLE_FOR: Duration = Duration::from_secs(10 * 60);
 
 /// How many connections are opened at once.
 const CONNECTING: usize = 4;
@@ -64,9 +60,9 @@ impl Source {
 }
 
 pub(super) struct Idle {
-    connection: PgConnection,
-    opened: Instant,
-    since: Instant,
+    pub(super) connection: PgConnection,
+    pub(super) opened: Instant,
+    pub(super) since: Instant,
 }
 
 pub(super) struct Links {
@@ -99,9 +95,11 @@ impl Links {
     }
 
     async fn attempt(&self, function: Function, arguments: &[Argument]) -> Result<Vec<PgRow>, StoreError> {
+        let mut again = function.repeatable;
         loop {
             let mut link = self.link().await?;
-            let was_idle = link.was_idle;
+            // Only one that had been idle may have been broken before it was used.
+            again &= link.was_idle;
             let answer = self.calls.run(&mut link, function, arguments).await;
             match answer {
                 Ok(rows) => {
@@ -117,8 +115,7 @@ impl Links {
                     drop(link);
                     // What broke one connection has most likely broken them all.
                     self.forget_idle();
-                    // A new connection is tried at most once, as it was not idle.
-                    if !(was_idle && function.repeatable) {
+                    if !std::mem::take(&mut again) {
                         return Err(fault::of_step(&error));
                     }
                 }
@@ -240,95 +237,4 @@ impl Links {
 /// The one that was used last, so that those which are not needed grow old.
 fn pop(idle: &Mutex<Vec<Idle>>) -> Option<Idle> {
     idle.lock().pop()
-}
-
-enum Held<'a> {
-    Own(PgConnection, Instant, SemaphorePermit<'a>),
-    Shared(PoolConnection<Postgres>),
-}
-
-/// A borrowed connection. Dropped without being given back, it is closed.
-struct Link<'a> {
-    /// `None` only while it is being dropped.
-    held: Option<Held<'a>>,
-    was_idle: bool,
-    links: &'a Links,
-}
-
-impl Link<'_> {
-    fn give_back(mut self) {
-        match (self.held.take(), &self.links.source) {
-            (Some(Held::Own(connection, opened, permit)), Source::Own { idle, returned, .. }) => {
-                let mut idle = idle.lock();
-                let since = Instant::now();
-                idle.push(Idle {
-                    connection,
-                    opened,
-                    since,
-                });
-                let old = idle.first().is_some_and(|oldest| oldest.since.elapsed() > IDLE_FOR);
-                let old = old.then(|| idle.remove(0));
-                drop(idle);
-                // Whoever waits for it finds the connection.
-                drop(permit);
-                returned.notify_waiters();
-                drop(old);
-            }
-            (held, _) => drop(held),
-        }
-    }
-}
-
-impl Drop for Link<'_> {
-    fn drop(&mut self) {
-        if let Some(Held::Shared(connection)) = &mut self.held {
-            connection.close_on_drop();
-        }
-    }
-}
-
-impl Deref for Link<'_> {
-    type Target = PgConnection;
-
-    #[expect(clippy::panic, reason = "taken only by those that consume the link")]
-    fn deref(&self) -> &PgConnection {
-        match &self.held {
-            Some(Held::Own(connection, ..)) => connection,
-            Some(Held::Shared(connection)) => connection,
-            None => panic!("a link that was given back"),
-        }
-    }
-}
-
-impl DerefMut for Link<'_> {
-    #[expect(clippy::panic, reason = "taken only by those that consume the link")]
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        match &mut self.held {
-            Some(Held::Own(connection, ..)) => connection,
-            Some(Held::Shared(connection)) => connection,
-            None => panic!("a link that was given back"),
-        }
-    }
-}
-
-/// A connection for opening the store, outside of the calls' number.
-pub(super) async fn connect(source: &Source) -> Result<Opening, Error> {
-    Ok(match source {
-        Source::Own { options, .. } => Opening::Own(PgConnection::connect_with(options).await?),
-        Source::Shared(pool) => Opening::Shared(pool.acquire().await?),
-    })
-}
-
-pub(super) enum Opening {
-    Own(PgConnection),
-    Shared(PoolConnection<Postgres>),
-}
-
-impl Opening {
-    pub(super) fn connection(&mut self) -> &mut PgConnection {
-        match self {
-            Self::Own(connection) => connection,
-            Self::Shared(connection) => connection,
-        }
-    }
 }

@@ -6,6 +6,7 @@
 mod calls;
 mod fault;
 mod feed;
+mod link;
 mod links;
 mod open;
 mod options;

@@ -7,7 +7,8 @@ use sqlx::{AssertSqlSafe, Connection as _, Error, Row as _};
 use tokio::time::timeout;
 
 use super::fault::{READ_ONLY, SLOW, of_opening, refuse};
-use super::links::{self, Source};
+use super::link;
+use super::links::Source;
 use super::options::Migrations;
 use super::schema::Schema;
 use crate::session::store::StoreError;
@@ -28,7 +29,7 @@ const OLDEST: u32 = 130_000;
 /// Checks the database and brings its tables up to date.
 pub(super) async fn prepare(source: &Source, schema: &Schema, migrations: Migrations) -> Result<(), StoreError> {
     let reaching = async {
-        let mut opening = links::connect(source).await.map_err(|error| of_opening(&error))?;
+        let mut opening = link::connect(source).await.map_err(|error| of_opening(&error))?;
         let facts = Facts::read(opening.connection(), schema)
             .await
             .map_err(|error| of_opening(&error))?;

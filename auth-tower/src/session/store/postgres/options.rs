@@ -184,6 +184,9 @@ impl PostgresOptions {
             Proxy::None => options.options([
                 ("statement_timeout", &*self.deadline.as_millis().to_string()),
                 ("default_transaction_isolation", "read committed"),
+                // A plan that was made while the tables were small is kept until they are analyzed: it must not be one that
+                // reads them whole.
+                ("enable_seqscan", "off"),
             ]),
             // Such a proxy refuses what it cannot keep apart for its clients.
             Proxy::TransactionPooling => options.extra_float_digits(None),
