@@ -1,8 +1,11 @@
 //! Redis and Redis Cluster, asked over connections of our own, past the rights of the app's user.
 
+use std::time::{Duration, Instant};
+
 use redis::{Connection, FromRedisValue, Value};
 
 use super::Row;
+use crate::wait::PATIENCE;
 
 pub(super) fn session(url: &str, id: &str) -> Row {
     let place = Place::of(url);
@@ -67,6 +70,15 @@ impl Outage {
     pub(super) fn end(self) {
         for mut node in self.0.nodes() {
             let () = ask(&mut node, "ACL", &[b"SETUSER", self.0.user.as_bytes(), b"on"]);
+        }
+        // The app comes back by itself, within its own time.
+        let user = format!(" user={} ", self.0.user);
+        let begun = Instant::now();
+        for mut node in self.0.nodes() {
+            while !ask::<String>(&mut node, "CLIENT", &[b"LIST"]).contains(&user) {
+                assert!(begun.elapsed() < PATIENCE, "the app does not come back");
+                std::thread::sleep(Duration::from_millis(10));
+            }
         }
     }
 }
