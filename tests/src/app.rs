@@ -269,36 +269,34 @@ impl Process {
     }
 }
 
-/// Builds the app once per test process, as its user would, and says where the binary is.
+/// Builds the apps once per test process and says where this one's binary is. All at once, as `tests/run` does: what cargo builds
+/// an app with depends on what is built beside it.
 fn binary(app: App) -> &'static Path {
-    static BUILT: OnceLock<Mutex<BTreeMap<&'static str, &'static Path>>> = OnceLock::new();
-    let mut built = BUILT.get_or_init(Mutex::default).lock().expect("no build panicked");
-    built
-        .entry(app.package())
-        .or_insert_with(|| Box::leak(build(app.package()).into_boxed_path()))
+    static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
+    BUILT
+        .get_or_init(build)
+        .get(app.package())
+        .unwrap_or_else(|| panic!("{} has no binary of its name", app.package()))
 }
 
-fn build(package: &str) -> PathBuf {
+fn build() -> BTreeMap<String, PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = std::process::Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--message-format=json-render-diagnostics",
-            "--package",
-            package,
-        ])
+        .args(["build", "--quiet", "--message-format=json-render-diagnostics"])
+        .args(App::ALL.iter().flat_map(|app| ["--package", app.package()]))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "{package} does not build");
+    assert!(output.status.success(), "the apps do not build");
     output
         .stdout
         .split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == package)
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .unwrap_or_else(|| panic!("{package} has no binary of its name"))
+        .filter_map(|message| {
+            let name = message["target"]["name"].as_str()?.to_owned();
+            Some((name, PathBuf::from(message["executable"].as_str()?)))
+        })
+        .collect()
 }

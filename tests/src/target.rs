@@ -21,6 +21,9 @@ pub enum App {
 }
 
 impl App {
+    /// Every one. `tests/run` builds the same.
+    pub const ALL: [Self; 4] = [Self::Axum, Self::Actix, Self::Hyper, Self::Tonic];
+
     /// The package, which is also the binary's name.
     pub const fn package(self) -> &'static str {
         match self {

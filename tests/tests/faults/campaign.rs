@@ -294,7 +294,7 @@ async fn judge(
 /// The browser goes on; then somebody shows up with an older token.
 async fn audit(world: &World, browser: &Browser, random: &mut StdRng, report: &mut Report) -> Result<(), String> {
     let mut addresses = world.instances.iter().filter_map(|instance| instance.address());
-    let (first, last) = (addresses.next(), addresses.last());
+    let (first, last) = (addresses.next(), addresses.next_back());
     let first = first.expect("an app is up once all is quiet");
     let token = browser
         .refresh_token()

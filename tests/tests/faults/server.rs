@@ -17,7 +17,7 @@ enum Kind {
     Postgres(Postgres),
     Redis(Redis),
     /// The node that is broken, each time another.
-    Cluster(RedisCluster, usize),
+    Cluster(Box<RedisCluster>, usize),
 }
 
 impl Kind {
@@ -26,7 +26,7 @@ impl Kind {
             Store::Memory | Store::Sqlite => panic!("{store:?} has no server"),
             Store::Postgres => Self::Postgres(Postgres::start()),
             Store::Redis => Self::Redis(Redis::start()),
-            Store::RedisCluster => Self::Cluster(RedisCluster::start(), 0),
+            Store::RedisCluster => Self::Cluster(Box::new(RedisCluster::start()), 0),
         }
     }
 

@@ -26,7 +26,6 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 pub(super) const CONNECTING: Duration = Duration::from_secs(1);
 
 /// How a connection is made.
-#[expect(clippy::large_enum_variant, reason = "there is one per store")]
 pub(super) enum Opener {
     Single(Box<Client>),
     Cluster(Box<ClusterClient>),
