@@ -320,7 +320,7 @@ impl Engine {
                 }
                 return Err(ExchangeError::Over(Some(over)));
             }
-            self.revocations.vouch(presented.session_id, known);
+            self.revocations.heed(&before, known);
             let decision = decide(&before.rotation, generation, now, policy);
             let (confirmed, current, unless_within, expected_seen) = match decision {
                 Decision::Keep | Decision::Resend | Decision::Tolerate | Decision::Stolen if !taken => {

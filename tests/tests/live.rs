@@ -211,9 +211,12 @@ fn at_once(what: &str, took: Duration) {
     println!("{what}: closed after {took:?}");
 }
 
+/// One way for a session to end: what its client, or the same user's other client, sends.
+type Way = fn(&Client, &Client) -> Request;
+
 async fn both_end_with_their_session(at: Target) {
     let app = at.start().await;
-    let ways: [(&str, fn(&Client, &Client) -> Request); 4] = [
+    let ways: [(&str, Way); 4] = [
         ("logout", |client, _| {
             Request::post("/auth/logout").refresh(&client.refresh_token())
         }),

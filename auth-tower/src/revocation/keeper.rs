@@ -110,7 +110,10 @@ impl Revocations {
         let known = self.knowledge();
         match calls.ask(store.find(session)).await {
             Ok(Some(found)) if found.record.ended.is_none() => {
-                self.vouch(session, known);
+                self.heed(&found.record, known);
+                if self.has_ended(session) {
+                    return Word::Ended;
+                }
                 self.looked_up(session);
                 match found.record.over(found.now) {
                     None => Word::Live {

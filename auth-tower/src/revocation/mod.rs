@@ -19,6 +19,7 @@ use watchers::Watchers;
 
 use crate::clock::Timestamp;
 use crate::id::{SessionId, SubjectKey};
+use crate::session::record::SessionRecord;
 use crate::session::store::{Ended, Ending};
 use crate::token::VerifiedToken;
 
@@ -56,9 +57,16 @@ pub(crate) struct Revocations {
 #[derive(Debug, Clone, Copy)]
 struct Cut {
     number: u64,
+    /// When, by the store's clock: of several, the last.
     at: Timestamp,
+    /// What that last one left alone.
+    spared: Option<SessionId>,
+    /// What every one left alone.
     keep: Option<SessionId>,
 }
+
+/// How far a store's clock may have gone back, as when another machine takes over.
+const CLOCK_STEP: Duration = Duration::from_secs(60);
 
 const FIRST_CUT: u64 = 1;
 
@@ -168,13 +176,19 @@ impl Revocations {
                     self.cuts
                         .entry(subject)
                         .and_upsert_with(|old| match old.map(|old| *old.value()) {
-                            None => Cut { number, at, keep },
-                            // The same one again, from the feed after it was made here.
-                            Some(old) if (old.at, old.keep) == (at, keep) => old,
-                            // Two may arrive in either order, so only a session that both keep is known to go on.
-                            Some(old) => Cut {
+                            None => Cut {
                                 number,
                                 at,
+                                spared: keep,
+                                keep,
+                            },
+                            // The same one again, from the feed after it was made here.
+                            Some(old) if (old.at, old.spared) == (at, keep) => old,
+                            Some(old) => Cut {
+                                number,
+                                at: at.max(old.at),
+                                spared: if at >= old.at { keep } else { old.spared },
+                                // Two may arrive in either order, so only a session that both keep is known to go on.
                                 keep: keep.filter(|_| old.keep == keep),
                             },
                         });
@@ -204,7 +218,24 @@ impl Revocations {
         Knowledge(self.next_cut.load(Ordering::Acquire))
     }
 
-    /// The store, asked after `known` was taken, said that this session is live: no ending known by then was its.
+    /// The store, asked after `known` was taken, said that this session is live.
+    ///
+    /// It is believed, unless the session is so old that an ending of all of its subject's, remembered here, was its as well: then
+    /// the store was restored from a backup, and what was ended stays so.
+    pub(crate) fn heed(&self, record: &SessionRecord, known: Knowledge) {
+        if known == Knowledge(FIRST_CUT) {
+            return;
+        }
+        let cut = self.cuts.get(&record.subject.key());
+        let forgotten = |cut: &Cut| cut.spared != Some(record.id) && record.created_at + CLOCK_STEP < cut.at;
+        if cut.as_ref().is_some_and(forgotten) {
+            self.end(record.id);
+        } else {
+            self.vouch(record.id, known);
+        }
+    }
+
+    /// This session is live by knowledge of when `known` was taken: no ending known by then was its.
     pub(crate) fn vouch(&self, session: SessionId, known: Knowledge) {
         if known == Knowledge(FIRST_CUT) {
             return;

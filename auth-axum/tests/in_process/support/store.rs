@@ -8,7 +8,7 @@ use auth_tower::session::store::{
     Advance, Advanced, AllEnded, Cursor, Endings, Found, Mark, MemoryStore, NewSession, Retention,
 };
 use auth_tower::session::{EndReason, SessionRecord, SessionStore};
-use auth_tower::{Clock, SessionId, StoreError, Subject};
+use auth_tower::{Clock, SessionId, StoreError, Subject, Timestamp};
 
 /// A method of [`SessionStore`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,7 +47,7 @@ struct Shared {
     inner: RwLock<MemoryStore>,
     counts: Mutex<BTreeMap<Call, usize>>,
     faults: Mutex<BTreeMap<Call, (Fault, usize)>>,
-    created: Mutex<Vec<NewSession>>,
+    created: Mutex<Vec<(Timestamp, NewSession)>>,
 }
 
 impl Store {
@@ -128,9 +128,12 @@ impl Store {
     pub(crate) async fn restore_backup(&self) {
         let backup = MemoryStore::with_clock(self.0.clock.clone());
         let created = self.0.created.lock().unwrap().clone();
-        for session in created {
+        let now = self.0.clock.now();
+        for (begun, session) in created {
+            self.0.clock.set(begun);
             backup.create(session).await.unwrap();
         }
+        self.0.clock.set(now);
         *self.0.inner.write().unwrap() = backup;
     }
 
@@ -178,7 +181,11 @@ impl Store {
 
 impl SessionStore for Store {
     async fn create(&self, session: NewSession) -> Result<SessionRecord, StoreError> {
-        self.0.created.lock().unwrap().push(session.clone());
+        self.0
+            .created
+            .lock()
+            .unwrap()
+            .push((self.0.clock.now(), session.clone()));
         let inner = self.inner();
         self.run(Call::Create, inner.create(session)).await
     }
