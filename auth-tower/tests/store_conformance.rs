@@ -172,6 +172,7 @@ mod postgres {
     }
 
     /// A database, and the same through a proxy.
+    #[expect(clippy::expect_used, reason = "what a test stands on")]
     async fn addresses() -> &'static (String, String) {
         static MADE: OnceCell<(String, String)> = OnceCell::const_new();
         let make = || {

@@ -323,7 +323,7 @@ async fn of_ten_thousand_only_those_concerned_are_woken_and_the_forgotten_cost_n
     assert_eq!(over.filter(Poll::is_ready).count(), 20);
     // All at once, and in bounded numbers.
     waiting.clear();
-    let last = pin!(watch(&world, &sessions[1_999].access).await.over());
+    let _last = pin!(watch(&world, &sessions[1_999].access).await.over());
     let _ = world.store.calls();
     world.store.fail(Call::EndedSince, Fault::Error);
     for _ in 0..20 {
@@ -331,5 +331,4 @@ async fn of_ten_thousand_only_those_concerned_are_woken_and_the_forgotten_cost_n
         tokio::time::sleep(SECOND).await;
     }
     assert!(world.store.count(Call::Find) <= 5, "only the one that is still watched");
-    drop(last);
 }

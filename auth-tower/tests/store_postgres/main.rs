@@ -1,6 +1,12 @@
 //! What only a server can go through: outages, restarts, other transactions, other versions, proxies, damage.
 #![cfg(feature = "postgres")]
-#![expect(clippy::unwrap_used, reason = "what a test stands on")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, where failing loudly is the point"
+)]
 
 mod damage;
 mod faults;

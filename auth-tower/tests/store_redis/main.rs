@@ -1,5 +1,12 @@
 //! What only a server goes through: the suite of every store is in `store_conformance`.
 #![cfg(feature = "redis")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, where failing loudly is the point"
+)]
 
 mod cluster;
 mod failover;

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_parts_are_spread_evenly_over_the_slots() {
-        assert_eq!(slot("123456789"), 0x31c3 % 16_384);
+        assert_eq!(slot("123456789"), 0x31c3);
         for (number, tag) in TAGS.iter().enumerate() {
             assert_eq!(usize::from(slot(tag)) / 1_024, number, "{tag}");
         }
