@@ -72,8 +72,10 @@ pub(super) fn of_opening(error: &Error) -> StoreError {
             Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 "what listens there hung up; is it PostgreSQL?"
             }
+            // What rustls thinks of a certificate.
+            Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => INSECURE,
             Error::Io(_) => "the server cannot be reached; check the address, and that it runs",
-            Error::Tls(_) => "the connection cannot be secured; check the certificates, and the feature postgres-tls",
+            Error::Tls(_) => INSECURE,
             Error::PoolTimedOut => SLOW,
             _ => "what listens there does not speak PostgreSQL's protocol",
         },
@@ -86,6 +88,7 @@ pub(super) fn of_opening(error: &Error) -> StoreError {
 
 pub(super) const READ_ONLY: &str =
     "the database is read-only: a standby, or a user whose transactions are; name the primary";
+const INSECURE: &str = "the connection cannot be secured; check the certificates, and the feature postgres-tls";
 pub(super) const SLOW: &str = "the server did not answer in time";
 
 /// A refusal to open that the driver has nothing to say about.

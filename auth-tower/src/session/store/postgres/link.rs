@@ -103,4 +103,16 @@ impl Opening {
             Self::Shared(connection) => connection,
         }
     }
+
+    /// Keeps the connection for the first call.
+    pub(super) fn give_back(self, source: &Source) {
+        if let (Self::Own(connection), Source::Own { idle, .. }) = (self, source) {
+            let now = Instant::now();
+            idle.lock().push(Idle {
+                connection,
+                opened: now,
+                since: now,
+            });
+        }
+    }
 }

@@ -185,8 +185,8 @@ impl Links {
             },
         };
         let probe = outage.probe().map_err(StoreError::unavailable)?;
-        // Half, so that whoever tries in vain is told before the deadline.
-        let connected = timeout(self.deadline / 2, PgConnection::connect_with(options)).await;
+        // A little less, so that whoever tries in vain finds out before the deadline.
+        let connected = timeout(self.deadline / 5 * 4, PgConnection::connect_with(options)).await;
         drop(turn);
         let error = match connected {
             Ok(Ok(connection)) => {

@@ -38,6 +38,7 @@ pub(super) async fn prepare(source: &Source, schema: &Schema, migrations: Migrat
     };
     let (mut opening, present) = timeout(PATIENCE, reaching).await.map_err(|_| refuse(SLOW))??;
     if is_newest(present)? {
+        opening.give_back(source);
         return Ok(());
     }
     if migrations == Migrations::ByHand {
@@ -47,7 +48,9 @@ pub(super) async fn prepare(source: &Source, schema: &Schema, migrations: Migrat
     }
     timeout(MIGRATING, migrate(opening.connection(), schema))
         .await
-        .map_err(|_| refuse(SLOW))?
+        .map_err(|_| refuse(SLOW))??;
+    opening.give_back(source);
+    Ok(())
 }
 
 /// What matters about a database.
