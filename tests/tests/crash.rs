@@ -58,31 +58,21 @@ impl Visitor {
     }
 }
 
-/// Signs in and out again and again until the app is gone; returns what was acknowledged last.
-fn comers_and_goers(address: SocketAddr, stop: watch::Receiver<bool>) -> JoinHandle<(Vec<Client>, Vec<Client>)> {
+/// Signs out and in again and again until the app is gone; returns what was acknowledged last.
+fn comers_and_goers(mut client: Client, stop: watch::Receiver<bool>) -> JoinHandle<(Vec<Client>, Vec<Client>)> {
     tokio::spawn(async move {
-        let (mut came, mut went) = (Vec::new(), Vec::new());
-        let mut client = Client {
-            address,
-            jar: acceptance::Jar::default(),
-            access: String::new(),
-        };
+        let (mut came, mut went) = (vec![client.clone()], Vec::new());
         while !*stop.borrow() {
-            client.jar = acceptance::Jar::default();
-            let Ok(response) = Request::login("bob", "builder").try_send(address).await else {
-                break;
-            };
-            assert_eq!(client.absorb(response).status, 200);
-            came.push(client.clone());
             let leaving = came.remove(0);
             let logout = Request::post("/auth/logout").refresh(&leaving.refresh_token());
-            match logout.try_send(address).await {
+            match logout.try_send(client.address).await {
                 // The one that did not hear back may be in or out.
                 Err(_) => break,
                 Ok(response) => assert_eq!(response.status, 204, "{response:?}"),
             }
             went.push(leaving);
-            let Ok(response) = Request::login("bob", "builder").try_send(address).await else {
+            client.jar = acceptance::Jar::default();
+            let Ok(response) = Request::login("bob", "builder").try_send(client.address).await else {
                 break;
             };
             assert_eq!(client.absorb(response).status, 200);
@@ -92,7 +82,7 @@ fn comers_and_goers(address: SocketAddr, stop: watch::Receiver<bool>) -> JoinHan
     })
 }
 
-/// A sign-in has to fit between a start and a kill, so only so many runs share the machine.
+/// What is acknowledged between a start and a kill is what is at stake, so only so many runs share the machine.
 static TURN: Semaphore = Semaphore::const_new(2);
 
 async fn rt_10_fifty_kills_under_load_sign_nobody_out(at: Target) {
@@ -130,7 +120,7 @@ async fn rt_10_fifty_kills_under_load_sign_nobody_out(at: Target) {
             break;
         }
         let (stopped, stop) = watch::channel(false);
-        let others = comers_and_goers(app.address(), stop);
+        let others = comers_and_goers(Client::bob(&app).await, stop);
         let started: Vec<_> = visitors
             .drain(..)
             .map(|visitor| tokio::spawn(visitor.visit(app.address())))
