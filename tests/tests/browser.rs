@@ -217,7 +217,7 @@ const OVERLAP: &str = r"
 
 /// Sixty rounds of 24 overlapping cookie-only requests in each of `tabs` tabs, over several rotations.
 async fn overlap(at: Target, tabs: usize) {
-    const ROUNDS: usize = 20;
+    const ROUNDS: usize = 60;
     const WIDTH: usize = 24;
     let app = at.settings().set("REFRESH_TOKEN_GRACE", "3s").start().await;
     let browser = signed_in(&app).await;
