@@ -2,7 +2,8 @@
 //! and the time until another store hears of an ending.
 //!
 //! The bare scripts are one that does nothing, and the least that a rotation could be: compare a counter in a hash of three
-//! fields, increment it, and push its expiry. `SECTION=rotations|end_all|memory|delay` runs one part only.
+//! fields, increment it, and push its expiry. Beside the rates stands the time that the server itself spends on a call, which is
+//! steadier where clients and server share few cores. `SECTION=rotations|end_all|memory|delay` runs one part only.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -87,6 +88,21 @@ where
     (calls / in_flight * in_flight) as f64 / begun.elapsed().as_secs_f64()
 }
 
+/// What the server says of its scripts since it was last asked: microseconds for each call.
+fn server_time(server: &Redis) -> f64 {
+    let info = server.cli(&["INFO", "commandstats"]);
+    let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:"));
+    let mut fields = line.unwrap().split(',');
+    let time = fields.find_map(|field| field.strip_prefix("usec_per_call="));
+    server.cli(&["CONFIG", "RESETSTAT"]);
+    time.unwrap().parse().unwrap()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 async fn rotations() {
     let server = Redis::with(&["--appendonly", "no"]);
     let store = connect(&server).await;
@@ -96,6 +112,7 @@ async fn rotations() {
     for in_flight in [1, 16, 128] {
         let calls = if in_flight == 1 { 20_000 } else { 200_000 };
         let mut rates = [vec![], vec![], vec![]];
+        let mut times = [vec![], vec![], vec![]];
         for round in 0..ROUNDS {
             let mut sessions = Vec::new();
             for number in 0..SESSIONS {
@@ -104,6 +121,7 @@ async fn rotations() {
             }
             let sessions: Arc<[SessionId]> = sessions.into();
             let ours = store.clone();
+            server.cli(&["CONFIG", "RESETSTAT"]);
             rates[0].push(
                 rate(in_flight, calls, move |number, turn| {
                     let (ours, id) = (ours.clone(), sessions[number]);
@@ -121,6 +139,7 @@ async fn rotations() {
                 })
                 .await,
             );
+            times[0].push(server_time(&server));
             let (theirs, script) = (connection.clone(), Arc::clone(&least));
             rates[1].push(
                 rate(in_flight, calls, move |number, turn| {
@@ -145,6 +164,7 @@ async fn rotations() {
                 })
                 .await,
             );
+            times[1].push(server_time(&server));
             let (theirs, script) = (connection.clone(), Arc::clone(&nothing));
             rates[2].push(
                 rate(in_flight, calls, move |_, _| {
@@ -156,16 +176,17 @@ async fn rotations() {
                 })
                 .await,
             );
+            times[2].push(server_time(&server));
         }
-        let [ours, least, nothing] = rates.map(|mut rates| {
-            rates.sort_by(f64::total_cmp);
-            rates[ROUNDS / 2]
-        });
+        let [ours, least, nothing] = rates.map(median);
+        let [our_time, least_time, no_time] = times.map(median);
         println!(
             "rotation, {in_flight:3} in flight: {ours:7.0}/s; least script {least:7.0}/s, ratio {:.2}; empty script \
-             {nothing:7.0}/s, ratio {:.2}",
+             {nothing:7.0}/s, ratio {:.2}; in the server {our_time:.2}, {least_time:.2}, {no_time:.2} µs a call, ratio of the \
+             first two {:.2}",
             ours / least,
-            ours / nothing
+            ours / nothing,
+            least_time / our_time
         );
     }
 }
