@@ -68,16 +68,16 @@ pub(super) async fn single(client: &Client) -> RedisResult<MultiplexedConnection
 }
 
 impl Connection {
-    async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        match self.clone() {
-            Self::Single(mut connection) => connection.send_packed_command(command).await?.extract_error(),
-            Self::Cluster(mut connection) => command.query_async::<Value>(&mut connection).await,
+    async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Single(connection) => connection.send_packed_command(command).await?.extract_error(),
+            Self::Cluster(connection) => command.query_async::<Value>(connection).await,
         }
     }
 
     /// Sends `command`, and then waits until `replicas` have what this connection has written.
     async fn send_and_wait(
-        &self,
+        &mut self,
         command: &Cmd,
         replicas: u32,
         patience: Duration,
@@ -88,9 +88,9 @@ impl Connection {
             .arg(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
         let mut both = redis::pipe();
         both.add_command(command.clone()).add_command(wait);
-        match self.clone() {
-            Self::Single(mut connection) => both.query_async(&mut connection).await,
-            Self::Cluster(mut connection) => {
+        match self {
+            Self::Single(connection) => both.query_async(connection).await,
+            Self::Cluster(connection) => {
                 let primary = SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
                 let answers = connection.route_pipeline(both, 0, 2, primary).await?;
                 let mut answers = answers.into_iter();
@@ -172,7 +172,7 @@ impl Link {
 
     /// The same for who bounds the number of such calls, and may go on when the others have to queue.
     pub(super) async fn call_beside(&self, call: &Call) -> Result<Value, StoreError> {
-        self.within_deadline(|connection| async move {
+        self.within_deadline(|mut connection| async move {
             match connection.send(call.by_hash()).await {
                 Err(error) if is_unknown_script(&error) => connection.send(&call.by_text()).await,
                 answer => answer,
@@ -188,7 +188,7 @@ impl Link {
         command.arg("+inf").arg("BYSCORE");
         let command = &command;
         let _room = self.room()?;
-        self.within_deadline(|connection| async move {
+        self.within_deadline(|mut connection| async move {
             let answer = connection.send(command).await?;
             redis::from_redis_value(answer).map_err(RedisError::from)
         })
@@ -201,7 +201,7 @@ impl Link {
         let patience = self.deadline.mul_f32(0.8);
         let _room = self.room()?;
         let (answer, count) = self
-            .within_deadline(|connection| async move {
+            .within_deadline(|mut connection| async move {
                 let by_hash = connection.send_and_wait(call.by_hash(), replicas, patience, slot);
                 match by_hash.await {
                     Err(error) if is_unknown_script(&error) => {

@@ -46,8 +46,9 @@ pub(super) struct Step {
 impl Step {
     /// A call with these keys; arguments are added to it.
     pub(super) fn on(&'static self, keys: &[&str]) -> Call {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(&*self.hash).arg(keys.len()).arg(keys);
+        // As large as nearly all get, so that they need not grow.
+        let mut command = Cmd::with_capacity(12, 256);
+        command.arg("EVALSHA").arg(&*self.hash).arg(keys.len()).arg(keys);
         Call { step: self, command }
     }
 }
