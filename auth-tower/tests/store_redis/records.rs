@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use auth_tower::session::record::{EndReason, Lifetime};
-use auth_tower::session::store::{Cursor, Mark, NewSession, RedisOptions, RedisStore, SessionStore, StoreError};
+use auth_tower::session::store::{
+    Advance, Cursor, Mark, NewSession, RedisOptions, RedisStore, SessionStore, StoreError,
+};
 use servers::Redis;
 
 use crate::support::{HOUR, begin, connect, end, is_live, read_on, session, sessions, step, subject};
@@ -191,6 +193,58 @@ async fn redis_forgets_what_is_over_by_itself() {
     });
     let left = server.cli(&["KEYS", "*u:bob"]);
     assert!(left.is_empty() || server.cli(&["PTTL", &left]).parse::<i64>().unwrap() > 0);
+}
+
+/// A step pushes the expiry of the key only now and then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_is_kept_beyond_each_of_its_deadlines_and_not_for_long() {
+    let server = Redis::start();
+    let store = RedisOptions::new()
+        .with_retention(HOUR)
+        .connect(server.url())
+        .await
+        .unwrap();
+    let id = begin(&store, "alice").await;
+    let key = key_of(&server, id);
+    let mut expiries = Vec::new();
+    let idle_times = [
+        HOUR,
+        HOUR,
+        HOUR / 2,
+        HOUR / 2,
+        HOUR / 60,
+        HOUR,
+        HOUR * 9,
+        HOUR * 9,
+        HOUR,
+    ];
+    for (generation, idle) in (1..).zip(idle_times) {
+        let step = Advance {
+            idle,
+            ..step(generation)
+        };
+        assert!(store.advance(id, step).await.unwrap().unwrap().taken);
+        let marks = vec![Mark {
+            id,
+            generation: generation + 1,
+        }];
+        store.mark_seen(marks).await.unwrap();
+        let deadline = store
+            .find(id)
+            .await
+            .unwrap()
+            .unwrap()
+            .record
+            .idle_expires_at
+            .as_millis();
+        let expiry: i64 = server.cli(&["PEXPIRETIME", &key]).parse().unwrap();
+        let beyond = expiry - i64::try_from(HOUR.as_millis()).unwrap() - deadline;
+        let most = i64::try_from(idle.as_millis()).unwrap() / 64;
+        assert!((0..=most).contains(&beyond), "{beyond} ms after {idle:?}");
+        expiries.push(expiry);
+    }
+    assert_eq!(expiries[0], expiries[1]);
+    assert_eq!(expiries[2], expiries[3]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,6 @@
-local now = clock(ARGV[1])
-local found, stands = look(now, tonumber(ARGV[2]), ARGV[3], ARGV[4])
+local shift, retention = struct.unpack('>i8i8', ARGV[2])
+local now = clock(shift)
+local found, stands = look(now, retention, ARGV[1], string.sub(ARGV[2], 38, 53))
 if not found then
     return false
 end

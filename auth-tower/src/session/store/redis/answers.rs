@@ -16,6 +16,22 @@ pub(super) struct Seen {
     pub(super) taken: bool,
 }
 
+/// What precedes the record in the answer to a step that was taken: what its successor begins with.
+const MOVED: usize = 35;
+
+/// `None` if the script knows of no such session.
+pub(super) fn advanced(id: SessionId, answer: &Value) -> Result<Option<Seen>, StoreError> {
+    let Value::BulkString(both) = answer else {
+        return seen(id, answer);
+    };
+    let (moved, packed) = both.split_at_checked(MOVED).ok_or(STRANGE)?;
+    Ok(Some(Seen {
+        record: records::record(id, packed, false)?,
+        now: records::rotated_at(moved)?,
+        taken: true,
+    }))
+}
+
 /// `None` if the script knows of no such session.
 pub(super) fn seen(id: SessionId, answer: &Value) -> Result<Option<Seen>, StoreError> {
     let parts = match answer {

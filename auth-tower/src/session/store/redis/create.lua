@@ -13,7 +13,7 @@ local forgotten = redis.call('ZCOUNT', KEYS[2], '-inf', string.format('(%.0f', n
 if forgotten > 0 then
     redis.call('ZREMRANGEBYRANK', KEYS[2], 0, math.min(forgotten, 100) - 1)
 end
-local packed = struct.pack(HEAD, FORMAT, 0, 0, 1, 0, now, now, 0, idle, absolute, 0, epoch) .. ARGV[6]
+local packed = struct.pack(HEAD, FORMAT, 0, 0, 1, 0, now, now, 0, idle, absolute, idle, epoch) .. ARGV[6]
 redis.call('SET', KEYS[1], packed, 'PXAT', idle - ARGV[1] + retention)
 redis.call('ZADD', KEYS[2], idle, place_of(packed, ARGV[3]))
 if remembered < absolute - now + retention then

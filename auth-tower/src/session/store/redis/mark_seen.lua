@@ -4,11 +4,12 @@ local packed, stands = look(now, tonumber(ARGV[2]), ARGV[3], ARGV[4])
 if stands ~= 'live' then
     return 0
 end
-local _, _, flags, current, confirmed, created, _, rotated, idle, absolute, _, epoch = struct.unpack(HEAD, packed)
+local _, _, flags, current, confirmed, created, _, rotated, idle, absolute, kept, epoch = struct.unpack(HEAD, packed)
 if current ~= tonumber(ARGV[5]) or flags % 2 == SEEN then
     return 0
 end
-local marked = struct.pack(HEAD, FORMAT, 0, flags + SEEN, current, confirmed, created, now, rotated, idle, absolute, 0, epoch)
-    .. string.sub(packed, HEAD_LEN + 1)
+local marked = struct.pack(
+    HEAD, FORMAT, 0, flags + SEEN, current, confirmed, created, now, rotated, idle, absolute, kept, epoch
+) .. string.sub(packed, HEAD_LEN + 1)
 redis.call('SET', KEYS[1], marked, 'KEEPTTL')
 return 1

@@ -253,21 +253,12 @@ impl SessionStore for RedisStore {
 
     async fn advance(&self, id: SessionId, step: Advance) -> Result<Option<Advanced>, StoreError> {
         let inner = &*self.0;
-        let distance = if step.unless_within.is_zero() {
-            -1
-        } else {
-            i64::try_from(millis(step.unless_within)).unwrap_or(i64::MAX)
-        };
-        let call = inner
-            .call_on(&scripts::ADVANCE, &id, &[])
-            .arg(step.expected)
-            .arg(step.expected_seen.map_or(-1, i32::from))
-            .arg(distance)
-            .arg(step.confirmed)
-            .arg(step.current)
-            .arg(millis(step.idle));
+        let call = scripts::ADVANCE
+            .on(&[&inner.keys.session(&id)])
+            .arg(inner.keys.base(id.routing()))
+            .arg(&records::step(inner.shift.millis(), inner.remembered.millis(), &id, &step)[..]);
         let answer = inner.link.call(&call).await?;
-        Ok(answers::seen(id, &answer)?.map(|seen| Advanced {
+        Ok(answers::advanced(id, &answer)?.map(|seen| Advanced {
             before: seen.record,
             taken: seen.taken,
             now: seen.now,

@@ -2,7 +2,8 @@
 -- subject's name is taken from.
 
 local FORMAT = 1
--- format, ended, flags, current, confirmed, created, last seen, rotated, idle end, absolute end, ended at, epoch
+-- format, ended, flags, current, confirmed, created, last seen, rotated, idle end, absolute end, ended at, epoch; while it
+-- lives, in the place of its end: the idle end that its key is kept for
 local HEAD = '>BBBI4I4I6I6I6I6I6I6I6'
 local HEAD_LEN = 53
 local SEEN, ROTATED = 1, 2

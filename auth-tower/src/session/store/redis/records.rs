@@ -5,11 +5,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::options::millis;
+use super::own;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject};
 use crate::session::record::{Client, EndReason, SessionRecord};
 use crate::session::rotation::Rotation;
-use crate::session::store::{NewSession, StoreError};
+use crate::session::store::{Advance, NewSession, StoreError};
 
 /// The form in which this version writes records, as in `prelude.lua`. One of a later form is refused, not guessed at.
 const FORMAT: u8 = 1;
@@ -114,6 +116,34 @@ pub(super) fn record(id: SessionId, packed: &[u8], left: bool) -> Result<Session
         ended,
         client: Client { device, ip, user_agent },
     })
+}
+
+/// A step as `advance.lua` reads it: what it reckons with, and what the record will begin with if the step is taken.
+pub(super) fn step(shift: i64, retention: u64, id: &SessionId, step: &Advance) -> Vec<u8> {
+    let distance = if step.unless_within.is_zero() {
+        -1
+    } else {
+        millis(step.unless_within).cast_signed()
+    };
+    let mut packed = Vec::with_capacity(64);
+    packed.extend_from_slice(&shift.to_be_bytes());
+    packed.extend_from_slice(&retention.to_be_bytes());
+    packed.extend_from_slice(&distance.to_be_bytes());
+    packed.extend_from_slice(&millis(step.idle).to_be_bytes());
+    packed.extend_from_slice(&step.expected_seen.map_or(-1, i8::from).to_be_bytes());
+    packed.extend_from_slice(&step.expected.to_be_bytes());
+    packed.extend_from_slice(own(id));
+    packed.extend_from_slice(&[FORMAT, 0, ROTATED]);
+    packed.extend_from_slice(&step.current.to_be_bytes());
+    packed.extend_from_slice(&step.confirmed.to_be_bytes());
+    packed
+}
+
+/// When a record was rotated, by its head.
+pub(super) fn rotated_at(head: &[u8]) -> Result<Timestamp, StoreError> {
+    let mut rest = Rest(head);
+    rest.take(23)?;
+    rest.moment()
 }
 
 struct Rest<'a>(&'a [u8]);
