@@ -5,13 +5,14 @@ use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::target::{App, Store, Target};
@@ -109,6 +110,16 @@ impl Settings {
             .await
             .expect("an app with these settings ends by itself")
     }
+
+    /// Starts the app, tells it to stop at `moment`, and waits until it has ended.
+    pub async fn stopped_at(&self, moment: impl Future<Output = ()>) -> Refusal {
+        let process = Process::spawn(self);
+        moment.await;
+        process.signal(Signal::TERM);
+        tokio::time::timeout(PATIENCE, process.finish())
+            .await
+            .expect("an app that is told to stop ends")
+    }
 }
 
 /// How a process ended.
@@ -158,7 +169,16 @@ impl Running {
 
     /// What it has printed on stderr so far.
     pub fn log(&self) -> Vec<u8> {
-        self.process.stderr.lock().expect("the reader does not panic").clone()
+        self.process.stderr.borrow().clone()
+    }
+
+    /// The same, once `text` is part of it.
+    pub async fn log_with(&self, text: &str) -> String {
+        let mut log = self.process.stderr.clone();
+        let told = |log: &Vec<u8>| log.windows(text.len()).any(|part| part == text.as_bytes());
+        let log = tokio::time::timeout(PATIENCE, log.wait_for(told)).await;
+        let log = log.unwrap_or_else(|_| panic!("the app said nothing of {text:?}"));
+        String::from_utf8_lossy(&log.expect("the app is there")).into_owned()
     }
 
     /// Sends SIGKILL and waits for the end.
@@ -179,9 +199,7 @@ impl Running {
 
     /// Sends a signal and leaves.
     pub fn signal(&self, signal: Signal) {
-        let id = self.process.child.id().expect("a process that was not waited for");
-        let id = Pid::from_raw(i32::try_from(id).expect("a process id")).expect("not zero");
-        kill_process(id, signal).expect("a process to signal");
+        self.process.signal(signal);
     }
 
     /// Waits for the end, at most `bound`.
@@ -211,7 +229,7 @@ struct Process {
     child: Child,
     stdout: BufReader<tokio::process::ChildStdout>,
     seen: String,
-    stderr: Arc<Mutex<Vec<u8>>>,
+    stderr: watch::Receiver<Vec<u8>>,
     drain: JoinHandle<()>,
 }
 
@@ -229,14 +247,11 @@ impl Process {
             .expect("the app's binary starts");
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut pipe = child.stderr.take().expect("a pipe");
-        let stderr = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&stderr);
+        let (sink, stderr) = watch::channel(Vec::new());
         let drain = tokio::spawn(async move {
             let mut chunk = vec![0; 64 * 1024];
             while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
-                sink.lock()
-                    .expect("nobody panics with it")
-                    .extend_from_slice(&chunk[..read]);
+                sink.send_modify(|log| log.extend_from_slice(&chunk[..read]));
             }
         });
         Self {
@@ -246,6 +261,12 @@ impl Process {
             stderr,
             drain,
         }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = self.child.id().expect("a process that was not waited for");
+        let id = Pid::from_raw(i32::try_from(id).expect("a process id")).expect("not zero");
+        kill_process(id, signal).expect("a process to signal");
     }
 
     async fn first_line(&mut self) -> Option<String> {
@@ -260,12 +281,8 @@ impl Process {
         self.stdout.read_to_string(&mut stdout).await.expect("UTF-8 on stdout");
         let status = self.child.wait().await.expect("an exit status");
         let _ = (&mut self.drain).await;
-        let stderr = std::mem::take(&mut *self.stderr.lock().expect("the reader does not panic"));
-        Refusal {
-            status,
-            stdout,
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
-        }
+        let stderr = String::from_utf8_lossy(&self.stderr.borrow()).into_owned();
+        Refusal { status, stdout, stderr }
     }
 }
 

@@ -100,9 +100,9 @@ async fn round(pool: &mut Pool, app: &Running, at: Target, number: usize) {
 }
 
 /// An app whose requests really run at once: actix-web hands connections to workers, one after the other.
-fn spread(app: &Running, at: Target) {
+async fn spread(app: &Running, at: Target) {
     if at.app == App::Actix {
-        let log = String::from_utf8(app.log()).expect("UTF-8 in the log");
+        let log = app.log_with(" workers").await;
         let workers = log
             .split_once("starting ")
             .and_then(|(_, rest)| rest.split_once(" workers")?.0.parse::<usize>().ok());
@@ -113,7 +113,7 @@ fn spread(app: &Running, at: Target) {
 async fn rt_07_200_requests_at_once_are_one_rotation(at: Target) {
     let _turn = TURN.acquire().await;
     let app = at.forgeable().start().await;
-    spread(&app, at);
+    spread(&app, at).await;
     let mut pool = Pool::open(&[app.address()], REQUESTS).await;
     for number in 0..ROUNDS {
         round(&mut pool, &app, at, number).await;

@@ -29,14 +29,20 @@ impl Started {
     /// Reads the settings of this process, and opens what they name. Call it once, inside the runtime.
     ///
     /// # Errors
-    /// [`StartupError`], naming the variable to put right.
+    /// [`StartupError`], naming the variable to put right; [`StartupError::Stopped`] if the process is told to stop before the
+    /// store is open, which may take a while.
     pub async fn from_env() -> Result<Self, StartupError> {
         let settings = Settings::from_env()?;
         let logs = logging::init(&settings.log)?;
         let stop = Stop::when(shutdown().map_err(StartupError::Signals)?);
+        let mut wish = stop.clone();
+        let auth = tokio::select! {
+            auth = authority(&settings) => auth?,
+            () = wish.requested() => return Err(StartupError::Stopped),
+        };
         Ok(Self {
             listen: settings.listen,
-            auth: authority(&settings).await?,
+            auth,
             stop,
             logs,
         })

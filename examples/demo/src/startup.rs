@@ -33,6 +33,8 @@ pub enum StartupError {
     Logging(TryInitError),
     /// The signals to stop cannot be caught.
     Signals(io::Error),
+    /// It was told to stop before it had started.
+    Stopped,
 }
 
 impl fmt::Display for StartupError {
@@ -49,6 +51,7 @@ impl fmt::Display for StartupError {
             Self::Listen { address, source } => write!(f, "LISTEN: cannot listen on {address}: {source}"),
             Self::Logging(error) => write!(f, "RUST_LOG: {error}"),
             Self::Signals(error) => write!(f, "cannot catch SIGTERM and SIGINT: {error}"),
+            Self::Stopped => write!(f, "told to stop during the start"),
         }
     }
 }
@@ -72,6 +75,7 @@ impl Error for StartupError {
             Self::Config(error) => Some(error),
             Self::Listen { source, .. } | Self::Signals(source) => Some(source),
             Self::Logging(error) => Some(error),
+            Self::Stopped => None,
         }
     }
 }
@@ -106,8 +110,11 @@ impl From<TryInitError> for StartupError {
     }
 }
 
-/// Says on stderr, in one line, why the app cannot start. The exit code is 2, as for wrong usage.
+/// Says on stderr, in one line, why the app cannot start. The exit code is 2, as for wrong usage; 0 if it was told to stop.
 pub fn refuse(error: &StartupError) -> ExitCode {
+    if matches!(error, StartupError::Stopped) {
+        return ExitCode::SUCCESS;
+    }
     // Nobody is left to hear that stderr is closed.
     let _ = writeln!(io::stderr(), "error: {}", one_line(&error.to_string()));
     ExitCode::from(2)

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use acceptance::{Client, Settings, Target};
+use tokio::net::TcpListener;
 
 const VARIABLES: [&str; 14] = [
     "LISTEN",
@@ -31,6 +32,23 @@ async fn refused(settings: &Settings, variable: &str, what: &str) {
     assert_eq!(lines.len(), 1, "{what}: one line: {end:?}");
     assert!(lines[0].contains(variable), "{what}: names {variable}: {end:?}");
     assert!(!lines[0].contains("panicked"), "{what}: {end:?}");
+}
+
+/// A store that says nothing is waited for; whoever stops the app meanwhile is not.
+async fn a_start_can_be_stopped(at: Target) {
+    let silent = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let address = silent.local_addr().expect("an address");
+    for store in [
+        format!("postgres://user:password@{address}/x"),
+        format!("redis://{address}"),
+    ] {
+        let mut held = None;
+        let connected = async { held = Some(silent.accept().await.expect("the app connects")) };
+        let end = at.settings().set("STORE", store).stopped_at(connected).await;
+        drop(held);
+        assert_eq!(end.status.code(), Some(0), "{end:?}");
+        assert_eq!((&*end.stdout, &*end.stderr), ("", ""), "{end:?}");
+    }
 }
 
 async fn an_unusable_value_is_refused_by_name(at: Target) {
@@ -265,6 +283,7 @@ acceptance::on_every_app!(
     at_17_ky_secrets_are_long_enough_and_come_in_pairs,
     a_port_that_is_taken_is_refused_by_name,
     a_damaged_key_file_is_refused_and_never_replaced,
+    a_start_can_be_stopped,
 );
 
 acceptance::on_the_file_store!(a_damaged_database_is_refused_and_never_replaced);
