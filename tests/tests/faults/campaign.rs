@@ -34,7 +34,7 @@ fn number(variable: &str) -> Option<u64> {
 
 fn worlds() -> usize {
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    number("FAULT_WORLDS").map_or(3 * cores, |number| usize::try_from(number).expect("a number"))
+    number("FAULT_WORLDS").map_or(5 * cores, |number| usize::try_from(number).expect("a number"))
 }
 
 fn open_worlds() {
@@ -65,7 +65,7 @@ const BUSY: u64 = 150;
 fn seeds() -> Vec<u64> {
     match number("SEED") {
         Some(seed) => vec![seed],
-        None => (1..=number("FAULT_SEEDS").unwrap_or(5)).collect(),
+        None => (1..=number("FAULT_SEEDS").unwrap_or(20)).collect(),
     }
 }
 

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acceptance::store::Snapshot;
-use acceptance::{Client, Request, Target, expect};
-use rand::RngExt as _;
+use acceptance::{Client, Jar, Request, Target, expect, wait};
 use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 
 use crate::campaign;
-use crate::world::{Needs, Plan, World};
+use crate::world::{BACK, Instance, Needs, Plan, Stage, World};
 
 /// The apps were stopped for it, so nobody remembers anything. People who sign out are another test's matter.
 async fn restored_with_the_apps_down(at: Target) {
@@ -101,6 +101,80 @@ async fn promote(world: Arc<World>, mut random: StdRng) {
     world.keep(replica);
 }
 
+/// How old a session must be for an instance to be sure that a `logout-all` meant it, whatever clocks say, and a bit.
+const SURELY_BEFORE: Duration = Duration::from_secs(62);
+
+/// Sessions that the backup still has, ended after it was made in each of the three ways: the instances remember.
+async fn endings_are_remembered_when_the_store_forgets(at: Target) {
+    let plan = Plan {
+        grace: Duration::from_secs(30),
+        needs: Needs::Server,
+        each: |_, settings| settings.set("ACCESS_TOKEN_EXPIRATION", "15m"),
+        ..Plan::usual()
+    };
+    let stage = Arc::new(Stage::set(at, plan).await);
+    let world = World::on(stage, plan, &mut StdRng::seed_from_u64(1)).await;
+    let addresses: Vec<_> = world.instances.iter().filter_map(Instance::address).collect();
+    let [first, second] = addresses[..] else {
+        panic!("two apps")
+    };
+    let sign_in = async |name, password| {
+        let mut client = Client {
+            address: first,
+            jar: Jar::default(),
+            access: String::new(),
+        };
+        let response = client.send(Request::login(name, password)).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        client
+    };
+    let out = sign_in("alice", "wonderland").await;
+    let listed = sign_in("alice", "wonderland").await;
+    let other = sign_in("alice", "wonderland").await;
+    let all = sign_in("bob", "builder").await;
+    tokio::time::sleep(SURELY_BEFORE).await;
+    let backup = world.server().back_up().await;
+    let delete = format!("/auth/sessions/{}", listed.session_id());
+    let endings = [
+        Request::post("/auth/logout").refresh(&out.refresh_token()),
+        Request::delete(&delete).bearer(&other.access),
+        Request::post("/auth/logout-all").bearer(&all.access),
+    ];
+    for ending in &endings {
+        wait::eventually(wait::PATIENCE, "an ending", || async {
+            matches!(ending.send(first).await.status, 200 | 204)
+        })
+        .await;
+    }
+    let ended = [
+        ("signed out", &out),
+        ("ended from the list", &listed),
+        ("all ended", &all),
+    ];
+    for (how, client) in ended {
+        let me = Request::get("/api/me").bearer(&client.access);
+        wait::eventually(wait::NOTICE, how, || async { me.send(second).await.status == 401 }).await;
+    }
+    world.server().restore(backup).await;
+    let goes_on = Request::post("/auth/refresh").refresh(&other.refresh_token());
+    for address in addresses {
+        wait::eventually(BACK, "service is back", || async {
+            goes_on.send(address).await.status == 200
+        })
+        .await;
+        for (how, client) in ended {
+            for request in [
+                Request::get("/api/me").bearer(&client.access),
+                Request::post("/auth/refresh").refresh(&client.refresh_token()),
+                Request::get("/api/me").bearer(&client.access),
+            ] {
+                let response = request.send(address).await;
+                assert_eq!(response.status, 401, "{how}, {}: {response:?}", request.line());
+            }
+        }
+    }
+}
+
 /// The limit, shown: with the only copy of an ending gone and nobody who remembers it, the session is back; and it can be ended
 /// again, for good.
 async fn a_forgotten_ending_comes_back_with_the_backup(at: Target) {
@@ -129,6 +203,6 @@ on_shared_stores!(
     a_forgotten_ending_comes_back_with_the_backup
 );
 
-on_servers!(restored_under_the_apps);
+on_servers!(restored_under_the_apps, endings_are_remembered_when_the_store_forgets);
 
 on_replicas!(promoted_replica);
