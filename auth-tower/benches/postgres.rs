@@ -14,43 +14,22 @@
 )]
 #![allow(missing_docs, reason = "criterion's macro makes an undocumented function")]
 
+mod common;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use auth_tower::session::record::{Client, EndReason, Lifetime};
-use auth_tower::session::store::{Advance, Cursor, NewSession, PostgresOptions, PostgresStore, SessionStore};
+use auth_tower::session::record::EndReason;
+use auth_tower::session::store::{PostgresOptions, PostgresStore, SessionStore as _};
 use auth_tower::{SessionId, Subject};
+use common::{Rotating, SESSIONS, run, runtime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use servers::Postgres;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinSet;
 
-const SESSIONS: usize = 1_000;
 const CONNECTIONS: usize = 16;
-const DAY: Duration = Duration::from_secs(24 * 3_600);
-
-fn session(subject: &Subject, number: usize) -> NewSession {
-    let mut id = [0x5a; 18];
-    id[..2].copy_from_slice(&subject.key().routing());
-    id[2..10].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-    NewSession {
-        id: SessionId::from_bytes(id),
-        subject: subject.clone(),
-        client_id: "web".into(),
-        lifetime: Lifetime {
-            idle: DAY,
-            absolute: DAY * 30,
-        },
-        client: Client::new(
-            Some("laptop"),
-            "203.0.113.7".parse().ok(),
-            Some("Mozilla/5.0 (X11; Linux)"),
-        ),
-    }
-}
 
 async fn connect(url: &str) -> PostgresStore {
     PostgresOptions::new()
@@ -61,38 +40,6 @@ async fn connect(url: &str) -> PostgresStore {
         .unwrap()
 }
 
-struct Ours {
-    store: PostgresStore,
-    sessions: Vec<(SessionId, AtomicU32)>,
-}
-
-impl Ours {
-    async fn open(url: &str) -> Self {
-        let store = connect(url).await;
-        let mut sessions = Vec::new();
-        for number in 0..SESSIONS {
-            let subject = Subject::new(format!("user {number}")).unwrap();
-            let created = store.create(session(&subject, number)).await.unwrap();
-            sessions.push((created.id, AtomicU32::new(1)));
-        }
-        Self { store, sessions }
-    }
-
-    async fn rotate(&self, number: usize) {
-        let (id, generation) = &self.sessions[number % SESSIONS];
-        let expected = generation.fetch_add(1, Ordering::Relaxed);
-        let step = Advance {
-            expected,
-            expected_seen: None,
-            unless_within: Duration::ZERO,
-            confirmed: expected,
-            current: expected + 1,
-            idle: DAY,
-        };
-        assert!(self.store.advance(*id, step).await.unwrap().unwrap().taken);
-    }
-}
-
 struct Plain {
     pool: PgPool,
     sessions: Vec<(SessionId, AtomicU32)>,
@@ -100,7 +47,7 @@ struct Plain {
 
 impl Plain {
     async fn open(url: &str, test_before_acquire: bool) -> Self {
-        let Ours { sessions, .. } = Ours::open(url).await;
+        let Rotating { sessions, .. } = Rotating::of(connect(url).await).await;
         let pool = PgPoolOptions::new()
             .max_connections(u32::try_from(CONNECTIONS).unwrap())
             .test_before_acquire(test_before_acquire)
@@ -127,37 +74,6 @@ impl Plain {
     }
 }
 
-/// The time for `calls` calls, `in_flight` of them at any moment. Every session is one task's own.
-async fn run<S, F, Fut>(subject: &Arc<S>, in_flight: usize, calls: u64, call: F) -> Duration
-where
-    S: Send + Sync + 'static,
-    F: Fn(Arc<S>, usize) -> Fut + Clone + Send + 'static,
-    Fut: Future<Output = ()> + Send,
-{
-    let each = usize::try_from(calls).unwrap().div_ceil(in_flight);
-    let begun = Instant::now();
-    let mut tasks = JoinSet::new();
-    for task in 0..in_flight {
-        let (subject, call) = (Arc::clone(subject), call.clone());
-        tasks.spawn(async move {
-            let own = SESSIONS / in_flight;
-            for number in 0..each {
-                call(Arc::clone(&subject), task * own + number % own).await;
-            }
-        });
-    }
-    tasks.join_all().await;
-    begun.elapsed().mul_f64(calls as f64 / (each * in_flight) as f64)
-}
-
-fn runtime() -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(4)
-        .enable_all()
-        .build()
-        .unwrap()
-}
-
 fn server() -> &'static Postgres {
     let server = if std::env::var_os("AUTH_BENCH_ASYNC").is_some() {
         Postgres::start_with(&["synchronous_commit=off"])
@@ -170,7 +86,8 @@ fn server() -> &'static Postgres {
 fn rotations(criterion: &mut Criterion) {
     let runtime = runtime();
     let server = server();
-    let ours = Arc::new(runtime.block_on(Ours::open(&server.create_database())));
+    let ours = runtime.block_on(async { Rotating::of(connect(&server.create_database()).await).await });
+    let ours = Arc::new(ours);
     let plain = Arc::new(runtime.block_on(Plain::open(&server.create_database(), true)));
     let trusting = Arc::new(runtime.block_on(Plain::open(&server.create_database(), false)));
     for in_flight in [1, 16, 128] {
@@ -242,58 +159,17 @@ fn endings(_: &mut Criterion) {
 }
 
 fn delays(_: &mut Criterion) {
-    let runtime = runtime();
     let url = server().create_database();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let near = connect(&url).await;
+        common::delays("LISTEN", &near, &connect(&url).await).await;
         let polling = PostgresOptions::new().with_polling(Duration::from_millis(100));
-        for (name, far) in [
-            ("LISTEN", connect(&url).await),
-            ("polling", polling.connect(&url).await.unwrap()),
-        ] {
-            let mut cursor = Cursor::start();
-            let mut times = Vec::new();
-            loop {
-                let page = far.ended_since(cursor, Duration::ZERO).await.unwrap();
-                cursor = page.cursor;
-                if page.complete {
-                    break;
-                }
-            }
-            for number in 0..500 {
-                let subject = Subject::new(format!("{name} {number}")).unwrap();
-                let id = near.create(session(&subject, number)).await.unwrap().id;
-                let reader = {
-                    let (far, cursor) = (far.clone(), cursor.clone());
-                    tokio::spawn(async move {
-                        let page = far.ended_since(cursor, Duration::from_secs(20)).await.unwrap();
-                        (Instant::now(), page.cursor)
-                    })
-                };
-                // Different moments between two looks of the one that polls.
-                tokio::time::sleep(Duration::from_millis(number as u64 * 37 % 101)).await;
-                near.end(id, EndReason::SignedOut).await.unwrap();
-                let ended = Instant::now();
-                let (heard, next) = reader.await.unwrap();
-                times.push(heard.saturating_duration_since(ended));
-                cursor = next;
-            }
-            times.sort();
-            println!(
-                "revocation heard by {name}: p50 {:?}, p99 {:?} after the answer",
-                times[250], times[495]
-            );
-        }
+        common::delays("polling", &near, &polling.connect(&url).await.unwrap()).await;
     });
 }
 
 fn sizes(_: &mut Criterion) {
-    let Some(number) = std::env::var("AUTH_BENCH_SESSIONS")
-        .ok()
-        .and_then(|number| number.parse().ok())
-    else {
-        return;
-    };
+    let Some(number) = common::many() else { return };
     let url = server().create_database();
     runtime().block_on(connect(&url));
     fill(&url, None, number);

@@ -1,84 +1,39 @@
-//! A rotation in an SQLite file, against a plain `UPDATE … RETURNING` through a pool of sqlx, at 1 and 16 in flight.
+//! The SQLite store, and the one in memory.
 //!
-//! Both use WAL and `synchronous = NORMAL`, the same table with the same 1,000 sessions in files side by side, and four worker
-//! threads; the pool is sqlx's default. The figure is the time of one call with that many under way.
+//! * A rotation against a plain `UPDATE … RETURNING` through a pool of sqlx, at 1, 16 and 128 in flight. Both use WAL and
+//!   `synchronous = NORMAL`, the same table with the same 1,000 sessions in files side by side, and four worker threads; the
+//!   pool is sqlx's default. The figure is the time of one call with that many under way.
+//! * Ending all of a subject's 1, 1,000 and 100,000 sessions.
+//! * How long after an ending another process's store hears of it: p50 and p99.
+//! * With `AUTH_BENCH_SESSIONS=1000000`, bytes per session on disk and in memory with that many.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "a benchmark stops at the first surprise"
 )]
 #![allow(missing_docs, reason = "criterion's macro makes an undocumented function")]
 
+mod common;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use auth_tower::session::record::{Client, Lifetime};
-use auth_tower::session::store::{Advance, NewSession, SessionStore, SqliteOptions, SqliteStore};
-use auth_tower::{SessionId, Subject};
+use auth_tower::SessionId;
+use auth_tower::session::store::{MemoryStore, SqliteOptions, SqliteStore};
+use common::{Rotating, SESSIONS, run, runtime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tempfile::TempDir;
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinSet;
 
-const SESSIONS: usize = 1_000;
-const DAY: Duration = Duration::from_secs(24 * 3_600);
-
-struct Ours {
-    store: SqliteStore,
-    sessions: Vec<(SessionId, AtomicU32)>,
-}
-
-impl Ours {
-    async fn open(folder: &TempDir, name: &str) -> Self {
-        let store = SqliteOptions::new()
-            .with_deadline(Duration::from_secs(30))
-            .connect(folder.path().join(name))
-            .await
-            .unwrap();
-        let mut sessions = Vec::new();
-        for number in 0..SESSIONS {
-            let subject = Subject::new(format!("user {number}")).unwrap();
-            let mut id = [0x5a; 18];
-            id[..2].copy_from_slice(&subject.key().routing());
-            id[2..10].copy_from_slice(&number.to_be_bytes());
-            let created = store
-                .create(NewSession {
-                    id: SessionId::from_bytes(id),
-                    subject,
-                    client_id: "web".into(),
-                    lifetime: Lifetime {
-                        idle: DAY,
-                        absolute: DAY * 30,
-                    },
-                    client: Client::new(
-                        Some("laptop"),
-                        "203.0.113.7".parse().ok(),
-                        Some("Mozilla/5.0 (X11; Linux)"),
-                    ),
-                })
-                .await
-                .unwrap();
-            sessions.push((created.id, AtomicU32::new(1)));
-        }
-        Self { store, sessions }
-    }
-
-    async fn rotate(&self, number: usize) {
-        let (id, generation) = &self.sessions[number % SESSIONS];
-        let expected = generation.fetch_add(1, Ordering::Relaxed);
-        let step = Advance {
-            expected,
-            expected_seen: None,
-            unless_within: Duration::ZERO,
-            confirmed: expected,
-            current: expected + 1,
-            idle: DAY,
-        };
-        assert!(self.store.advance(*id, step).await.unwrap().unwrap().taken);
-    }
+async fn open(folder: &TempDir, name: &str) -> SqliteStore {
+    SqliteOptions::new()
+        .with_deadline(Duration::from_secs(30))
+        .connect(folder.path().join(name))
+        .await
+        .unwrap()
 }
 
 struct Plain {
@@ -88,7 +43,7 @@ struct Plain {
 
 impl Plain {
     async fn open(folder: &TempDir) -> Self {
-        let Ours { store, sessions } = Ours::open(folder, "plain.db").await;
+        let Rotating { store, sessions } = Rotating::of(open(folder, "plain.db").await).await;
         store.close().await;
         let options = SqliteConnectOptions::new()
             .filename(folder.path().join("plain.db"))
@@ -116,43 +71,13 @@ impl Plain {
     }
 }
 
-/// The time for `calls` calls, `in_flight` of them at any moment. Every session is one task's own.
-async fn run<S, F, Fut>(subject: &Arc<S>, in_flight: usize, calls: u64, call: F) -> Duration
-where
-    S: Send + Sync + 'static,
-    F: Fn(Arc<S>, usize) -> Fut + Clone + Send + 'static,
-    Fut: Future<Output = ()> + Send,
-{
-    let each = usize::try_from(calls).unwrap().div_ceil(in_flight);
-    let begun = Instant::now();
-    let mut tasks = JoinSet::new();
-    for task in 0..in_flight {
-        let (subject, call) = (Arc::clone(subject), call.clone());
-        tasks.spawn(async move {
-            let own = SESSIONS / in_flight;
-            for number in 0..each {
-                call(Arc::clone(&subject), task * own + number % own).await;
-            }
-        });
-    }
-    tasks.join_all().await;
-    begun.elapsed()
-}
-
-fn runtime() -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(4)
-        .enable_all()
-        .build()
-        .unwrap()
-}
-
 fn rotations(criterion: &mut Criterion) {
     let runtime = runtime();
     let folder = tempfile::tempdir().unwrap();
-    let ours = Arc::new(runtime.block_on(Ours::open(&folder, "ours.db")));
+    let ours = runtime.block_on(async { Rotating::of(open(&folder, "ours.db").await).await });
+    let ours = Arc::new(ours);
     let plain = Arc::new(runtime.block_on(Plain::open(&folder)));
-    for in_flight in [1, 16] {
+    for in_flight in [1, 16, 128] {
         let mut group = criterion.benchmark_group(format!("rotation in SQLite, {in_flight} in flight"));
         group.throughput(Throughput::Elements(1));
         group.bench_function("SqliteStore::advance", |bencher| {
@@ -174,5 +99,50 @@ fn rotations(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, rotations);
+fn endings(_: &mut Criterion) {
+    runtime().block_on(async {
+        common::endings("memory", &MemoryStore::new()).await;
+        let folder = tempfile::tempdir().unwrap();
+        common::endings("SQLite", &open(&folder, "endings.db").await).await;
+    });
+}
+
+fn delays(_: &mut Criterion) {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        // Two stores on one file, as in two processes: they share nothing in memory.
+        let (near, far) = (open(&folder, "delays.db").await, open(&folder, "delays.db").await);
+        common::delays("SQLite", &near, &far).await;
+    });
+}
+
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+fn sizes(_: &mut Criterion) {
+    let Some(number) = common::many() else { return };
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder, "sizes.db").await;
+        common::begin_many(&store, number, 1).await;
+        store.close().await;
+        let bytes = std::fs::metadata(folder.path().join("sizes.db")).unwrap().len();
+        println!(
+            "{number} sessions in SQLite: {} bytes each on disk",
+            bytes / number as u64
+        );
+        let before = resident();
+        let store = MemoryStore::new().with_capacity(number);
+        common::begin_many(&store, number, 1).await;
+        println!(
+            "{number} sessions in memory: {} bytes each",
+            (resident() - before) / number
+        );
+    });
+}
+
+criterion_group!(benches, rotations, endings, delays, sizes);
 criterion_main!(benches);
