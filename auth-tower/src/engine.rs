@@ -323,25 +323,30 @@ impl Engine {
                     outcome(CookieOutcome::Exchanged(exchanged));
                     return Identity::User(token);
                 }
-                Err(ExchangeError::Over(reason)) => over = over.or(Some(reason)),
+                Err(ExchangeError::Over(end)) => over = over.or(Some(end)),
                 Err(ExchangeError::Unavailable(denial)) => return Identity::Refused(denial.presented(presented)),
             }
         }
-        if !tried {
+        let Some(end) = over.filter(|_| tried) else {
             return Identity::Refused(self.denial(Code::InvalidToken).presented(true));
-        }
-        if clears_cookie(over.flatten()) {
+        };
+        if end.clears_cookie() {
             outcome(CookieOutcome::Over);
         }
-        refuse_or_anonymous(self.denial(over_code(over.flatten())))
+        refuse_or_anonymous(self.denial(end.code()))
     }
 
     /// Ends one session, here at once and everywhere by the feed. Returns whether it was live.
     pub(crate) async fn end_session(&self, session: SessionId, reason: EndReason) -> Result<bool, Denial> {
-        let before = self
-            .stored(self.store.end(session, reason))
-            .await
-            .map_err(|_| self.unavailable())?;
+        let before = match self.stored(self.store.end(session, reason)).await {
+            Ok(before) => before,
+            // Whoever signs out of it is rid of it: it is refused from now on as it was before.
+            Err(StoreError::Corrupt(_)) => {
+                self.raise(&Event::SessionUnreadable { session });
+                None
+            }
+            Err(_) => return Err(self.unavailable()),
+        };
         let live = before
             .as_ref()
             .is_some_and(|found| found.record.over(found.now).is_none());
@@ -390,27 +395,39 @@ pub(crate) enum CookieOutcome {
 /// Why an exchange gave nothing.
 #[derive(Debug, Clone)]
 pub(crate) enum ExchangeError {
-    /// The session is over, for this reason; `None` where the store no longer remembers it.
-    Over(Option<Over>),
+    /// The session is over.
+    Over(End),
     /// It cannot be told now.
     Unavailable(Denial),
 }
 
-/// The code by which a client learns why its session is over.
-pub(crate) fn over_code(over: Option<Over>) -> Code {
-    match over {
-        Some(Over::Expired) => Code::RefreshTokenExpired,
-        Some(Over::Ended(EndReason::Reused)) => Code::RefreshTokenReused,
-        Some(Over::Ended(_)) | None => Code::SessionEnded,
-    }
+/// How a session came to be over, as far as the store can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Known(Over),
+    /// The store no longer remembers it.
+    Forgotten,
+    /// The store holds it, and cannot read it.
+    Unreadable,
 }
 
-/// Whether the end of a session may clear its cookie.
-///
-/// A session is replaced by a later sign-in of the same browser, whose jar then holds a newer cookie of the same name; a
-/// straggler's answer must not clear that one.
-pub(crate) fn clears_cookie(over: Option<Over>) -> bool {
-    over != Some(Over::Ended(EndReason::Replaced))
+impl End {
+    /// The code by which a client learns of it.
+    pub(crate) fn code(self) -> Code {
+        match self {
+            Self::Known(Over::Expired) => Code::RefreshTokenExpired,
+            Self::Known(Over::Ended(EndReason::Reused)) => Code::RefreshTokenReused,
+            Self::Known(Over::Ended(_)) | Self::Forgotten | Self::Unreadable => Code::SessionEnded,
+        }
+    }
+
+    /// Whether it may clear its cookie.
+    ///
+    /// A session is replaced by a later sign-in of the same browser, whose jar then holds a newer cookie of the same name; a
+    /// straggler's answer must not clear that one. What cannot be read here may be read by a newer instance, or once it was mended.
+    pub(crate) fn clears_cookie(self) -> bool {
+        !matches!(self, Self::Known(Over::Ended(EndReason::Replaced)) | Self::Unreadable)
+    }
 }
 
 /// The cause of an error as the driver told it; our own errors carry no secret, and neither do the drivers'.

@@ -58,6 +58,12 @@ pub enum Event {
         /// The newest generation.
         current: u32,
     },
+    /// The store holds a session that it cannot read: it was damaged, or written by a newer version of this library. Its tokens
+    /// are refused, and nothing else is touched.
+    SessionUnreadable {
+        /// The session.
+        session: SessionId,
+    },
     /// A session was ended.
     SessionEnded {
         /// The session.
@@ -80,6 +86,7 @@ impl Event {
             Self::RefreshTokenReused { .. } | Self::StoreHealed { .. } => {
                 tracing::warn!(target: "auth", event = ?self);
             }
+            Self::SessionUnreadable { .. } => tracing::error!(target: "auth", event = ?self),
             Self::Rotated { .. } | Self::ReplayServed { .. } => tracing::debug!(target: "auth", event = ?self),
             _ => tracing::info!(target: "auth", event = ?self),
         }

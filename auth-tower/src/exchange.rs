@@ -15,13 +15,13 @@ use moka::sync::Cache;
 use crate::accounts::RawGrant;
 use crate::clock::Timestamp;
 use crate::config::defaults;
-use crate::engine::{Engine, ExchangeError};
+use crate::engine::{End, Engine, ExchangeError};
 use crate::event::Event;
 use crate::id::{SessionId, Subject, SubjectKey};
 use crate::revocation::Revocations;
 use crate::session::record::{EndReason, Over, SessionRecord};
 use crate::session::rotation::{Decision, Reuse, decide};
-use crate::session::store::{Advance, Advanced};
+use crate::session::store::{Advance, Advanced, StoreError};
 use crate::token::{Draft, Issued};
 use crate::token::{PresentedRefresh, RefreshToken};
 use crate::wire::problem::Code;
@@ -283,7 +283,7 @@ impl Engine {
     /// What the session's user may do now; `None` where only the step can tell what to answer.
     async fn grant_early(&self, presented: &PresentedRefresh) -> Result<Option<RawGrant>, ExchangeError> {
         let found = self.stored(self.store.find(presented.session_id)).await;
-        match found.map_err(|_| ExchangeError::Unavailable(self.unavailable()))? {
+        match found.map_err(|error| self.without_session(presented.session_id, &error))? {
             Some(found) if found.record.over(found.now).is_none() => {
                 let claims = self.accounts.claims(&found.record.subject);
                 self.accounted(claims).await.map_err(ExchangeError::Unavailable)
@@ -310,15 +310,15 @@ impl Engine {
         for _ in 0..8 {
             let known = self.revocations.knowledge();
             let advanced = self.stored(self.store.advance(presented.session_id, step)).await;
-            let advanced = advanced.map_err(|_| ExchangeError::Unavailable(self.unavailable()))?;
+            let advanced = advanced.map_err(|error| self.without_session(presented.session_id, &error))?;
             let Some(Advanced { before, taken, now }) = advanced else {
-                return Err(ExchangeError::Over(None));
+                return Err(ExchangeError::Over(End::Forgotten));
             };
             if let Some(over) = before.over(now) {
                 if before.ended.is_some() {
                     self.revocations.end(presented.session_id);
                 }
-                return Err(ExchangeError::Over(Some(over)));
+                return Err(ExchangeError::Over(End::Known(over)));
             }
             self.revocations.heed(&before, known);
             let decision = decide(&before.rotation, generation, now, policy);
@@ -377,6 +377,15 @@ impl Engine {
         Ok(issued)
     }
 
+    /// What an exchange comes to whose session the store did not hand out.
+    fn without_session(&self, session: SessionId, error: &StoreError) -> ExchangeError {
+        if let StoreError::Corrupt(_) = error {
+            self.raise(&Event::SessionUnreadable { session });
+            return ExchangeError::Over(End::Unreadable);
+        }
+        ExchangeError::Unavailable(self.unavailable())
+    }
+
     async fn stolen(&self, presented: &PresentedRefresh, before: &SessionRecord) -> ExchangeError {
         self.raise(&Event::RefreshTokenReused {
             subject: before.subject.clone(),
@@ -389,7 +398,7 @@ impl Engine {
 
     async fn end_over(&self, session: SessionId, reason: EndReason) -> ExchangeError {
         match self.end_session(session, reason).await {
-            Ok(_) => ExchangeError::Over(Some(Over::Ended(reason))),
+            Ok(_) => ExchangeError::Over(End::Known(Over::Ended(reason))),
             Err(denial) => ExchangeError::Unavailable(denial),
         }
     }

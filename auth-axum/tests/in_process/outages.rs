@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use auth_tower::{MemoryStore, OnOutage};
+use auth_tower::session::rotation::Reuse;
+use auth_tower::{Event, MemoryStore, OnOutage};
 use tokio::time::Instant;
 
 use super::support::*;
@@ -48,6 +49,42 @@ impl Deed {
             Self::LogoutAll => 200,
             Self::End => 204,
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_cannot_be_read_is_refused_told_of_and_left_as_it_is() {
+    for reuse in [Reuse::Recover, Reuse::Strict] {
+        let world = World::with(|builder| builder.reuse(reuse));
+        let alice = world.sign_in("alice").await;
+        world.events();
+        for call in [Call::Find, Call::Advance, Call::End] {
+            world.store.fail(call, Fault::Damage);
+        }
+        let session = alice.session;
+        for request in [
+            ask("GET", "/me").refresh(&alice.refresh),
+            ask("POST", "/auth/refresh").refresh(&alice.refresh),
+        ] {
+            let response = world.send(request).await;
+            assert_eq!(
+                (response.status, &*response.code()),
+                (401, "session_ended"),
+                "{response:?}"
+            );
+            response.writes_nothing();
+            assert_eq!(world.events(), [Event::SessionUnreadable { session }]);
+        }
+        let response = world.send(ask("POST", "/auth/logout").refresh(&alice.refresh)).await;
+        assert_eq!(response.status, 204, "whoever wants to be rid of it is");
+        assert_eq!(world.events(), [Event::SessionUnreadable { session }]);
+        world.store.heal();
+        let response = world.post_refresh(&alice.refresh).await;
+        assert_eq!(
+            (response.status, &*response.code()),
+            (401, "session_ended"),
+            "it was signed out of"
+        );
     }
 }
 

@@ -10,7 +10,7 @@ use crate::accounts::Login;
 use crate::clock::Timestamp;
 use crate::config::defaults;
 use crate::csrf::CookieAuthority;
-use crate::engine::{Access, ExchangeError, RefreshCookies, clears_cookie, over_code};
+use crate::engine::{Access, ExchangeError, RefreshCookies};
 use crate::event::Event;
 use crate::exchange::RefreshCookie;
 use crate::handle::Handle;
@@ -241,17 +241,17 @@ impl Session {
                         session_id: issued.verified.registered.session_id(),
                     });
                 }
-                Err(ExchangeError::Over(reason)) => over = over.or(Some(reason)),
+                Err(ExchangeError::Over(end)) => over = over.or(Some(end)),
                 Err(ExchangeError::Unavailable(denial)) => return Err(denial),
             }
         }
         match over {
             None => Err(engine.denial(Code::InvalidRefreshToken)),
-            Some(reason) => {
-                if clears_cookie(reason) {
+            Some(end) => {
+                if end.clears_cookie() {
                     self.handle.clear();
                 }
-                Err(engine.denial(over_code(reason)))
+                Err(engine.denial(end.code()))
             }
         }
     }

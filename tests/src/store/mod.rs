@@ -32,6 +32,19 @@ pub fn session(settings: &Settings, id: &str) -> Row {
     }
 }
 
+/// Makes a session one that a newer version wrote.
+///
+/// # Panics
+/// If nobody can look into this store.
+pub fn make_newer(settings: &Settings, id: &str) {
+    match settings.store() {
+        Store::Memory => panic!("nobody can look into another process's memory"),
+        Store::Sqlite => sqlite::make_newer(&sqlite::file(settings), id),
+        Store::Postgres => postgres::make_newer(settings.store_url(), id),
+        Store::Redis | Store::RedisCluster => redis::make_newer(settings.store_url(), id),
+    }
+}
+
 /// How many sessions the store holds.
 ///
 /// # Panics

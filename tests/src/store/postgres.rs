@@ -7,11 +7,24 @@ use servers::Postgres;
 
 use super::Row;
 
-pub(super) fn session(url: &str, id: &str) -> Row {
-    let id: String = crate::forge::from_base64url(id)
+/// A public id as the server writes it.
+fn hexadecimal(id: &str) -> String {
+    crate::forge::from_base64url(id)
         .iter()
         .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .collect()
+}
+
+pub(super) fn make_newer(url: &str, id: &str) {
+    let id = hexadecimal(id);
+    Postgres::query_at(
+        url,
+        &format!("UPDATE auth.sessions SET format = 2 WHERE id = '\\x{id}'"),
+    );
+}
+
+pub(super) fn session(url: &str, id: &str) -> Row {
+    let id = hexadecimal(id);
     let sql = format!("SELECT generation, coalesce(confirmed, 0), seen FROM auth.sessions WHERE id = '\\x{id}'");
     let row = Postgres::query_at(url, &sql);
     let fields: Vec<_> = row.split('|').collect();

@@ -22,6 +22,13 @@ pub(super) fn session(url: &str, id: &str) -> Row {
     }
 }
 
+pub(super) fn make_newer(url: &str, id: &str) {
+    let mut found = Place::of(url).keys(&format!("*}}s:{id}"));
+    let (mut node, key) = found.pop().expect("a key of this session");
+    // The first byte is the format.
+    let _: i64 = ask(&mut node, "SETRANGE", &[&key, b"0", b"\x02"]);
+}
+
 pub(super) fn sessions(url: &str) -> u64 {
     let count = Place::of(url).keys("*}s:*").len();
     u64::try_from(count).expect("a count")

@@ -29,6 +29,17 @@ pub(super) fn session(database: &Path, id: &str) -> Row {
         .expect("a row of this session")
 }
 
+pub(super) fn make_newer(database: &Path, id: &str) {
+    let database = Connection::open(database).expect("a database");
+    database.busy_timeout(crate::wait::PATIENCE).expect("a timeout");
+    database
+        .pragma_update(None, "ignore_check_constraints", true)
+        .expect("a setting");
+    let id = crate::forge::from_base64url(id);
+    let changed = database.execute("UPDATE auth_sessions SET format = 2 WHERE id = ?1", [id]);
+    assert_eq!(changed.expect("an update"), 1);
+}
+
 /// How many sessions the table holds.
 pub(super) fn sessions(database: &Path) -> u64 {
     let count: i64 = open(database)

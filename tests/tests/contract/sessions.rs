@@ -2,7 +2,7 @@
 
 use acceptance::forge::now;
 use acceptance::wait::{NOTICE, eventually};
-use acceptance::{Client, Request, Running, Target, expect};
+use acceptance::{Client, Request, Running, Target, expect, store};
 use serde_json::{Value, json};
 
 async fn revoked(app: &Running, access: &str) {
@@ -241,4 +241,32 @@ acceptance::on_every_store!(
     se_17_an_ended_session_stays_ended,
 );
 
-acceptance::on_durable_stores!(se_02_two_processes_on_one_store_see_each_others_endings);
+/// An app that is older than the one that wrote a session, as in the middle of an upgrade, or a row that was damaged.
+async fn a_session_that_cannot_be_read_is_refused_and_no_other(at: Target) {
+    let app = at.forgeable().start().await;
+    let (mut client, mut other) = (Client::alice(&app).await, Client::alice(&app).await);
+    store::make_newer(app.settings(), &client.session_id());
+    let token = client.refresh_token();
+    for request in [
+        Request::get("/api/me").refresh(&token),
+        Request::get("/api/me").bearer(&client.expired()).refresh(&token),
+        Request::post("/auth/refresh").refresh(&token),
+    ] {
+        let response = request.send(app.address()).await;
+        expect::problem(&response, 401, "session_ended");
+        // Another app may be able to read it.
+        expect::untouched(&response);
+    }
+    assert_eq!(Request::get("/").refresh(&token).send(app.address()).await.status, 200);
+    expect::signed_in(&other.refresh().await);
+    let out = client.with_cookies(Request::post("/auth/logout")).await;
+    assert_eq!(out.status, 204, "{out:?}");
+    expect::cleared(&out);
+    expect::signed_in(&client.with_cookies(Request::login("alice", "wonderland")).await);
+    expect::signed_in(&other.refresh().await);
+}
+
+acceptance::on_durable_stores!(
+    a_session_that_cannot_be_read_is_refused_and_no_other,
+    se_02_two_processes_on_one_store_see_each_others_endings,
+);

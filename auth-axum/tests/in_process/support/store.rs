@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     LostAcknowledgement,
     /// It is done, but no answer ever comes.
     LostAnswer,
+    /// Nothing is done, and the error says that what is there cannot be read.
+    Damage,
     /// It is done after this long.
     Delay(Duration),
 }
@@ -162,6 +164,7 @@ impl Store {
         match self.note(call) {
             None => work.await,
             Some(Fault::Error) => down(),
+            Some(Fault::Damage) => Err(StoreError::Corrupt("the test says so")),
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::LostAcknowledgement) => {
                 work.await?;
