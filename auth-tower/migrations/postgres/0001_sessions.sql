@@ -9,14 +9,15 @@ CREATE TABLE auth.migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- Without CHECKs, as the server would read their text anew for every rotation: what is damaged is refused when it is read.
 CREATE TABLE auth.sessions (
     created_at          bigint   NOT NULL,
     last_seen_at        bigint   NOT NULL,
     idle_expires_at     bigint   NOT NULL,
     absolute_expires_at bigint   NOT NULL,
     rotated_at          bigint,
-    generation          bigint   NOT NULL CHECK (generation BETWEEN 0 AND 4294967295),
-    confirmed           bigint   CHECK (confirmed BETWEEN 0 AND 4294967295),
+    generation          bigint   NOT NULL,
+    confirmed           bigint,
     epoch               bigint   NOT NULL,
     -- When a purge looks at the row next. Never later than the session's deadline while it lives, and seldom equal to it, so
     -- that a rotation has no index to maintain (a HOT update); the moment of the ending once it was ended.
@@ -24,8 +25,8 @@ CREATE TABLE auth.sessions (
     format              smallint NOT NULL,
     ended               smallint,
     seen                boolean  NOT NULL,
-    id                  bytea    NOT NULL PRIMARY KEY CHECK (octet_length(id) = 18),
-    subject_key         bytea    NOT NULL CHECK (octet_length(subject_key) = 16),
+    id                  bytea    NOT NULL PRIMARY KEY,
+    subject_key         bytea    NOT NULL,
     subject             text     NOT NULL,
     client_id           text     NOT NULL,
     device              text,
@@ -98,9 +99,10 @@ CREATE TYPE auth.found AS (
     taken               boolean
 );
 
--- The one clock of the library.
+-- The one clock of the library. Operators get the types that they are made for, here and below: a better match that somebody put
+-- into another schema would be run instead.
 CREATE FUNCTION auth.now_ms() RETURNS bigint LANGUAGE sql VOLATILE
-    AS 'SELECT floor(date_part(''epoch'', clock_timestamp()) * 1000)::bigint';
+    AS 'SELECT floor(date_part(''epoch'', clock_timestamp()) * 1000::float8)::bigint';
 
 -- The functions below are one transaction each. In a READ COMMITTED transaction every statement in them sees what was committed
 -- when it began, which is after the locks were taken. Locks are taken in this order: a subject's, rows of sessions, the log's.
@@ -146,7 +148,12 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(1635087464, get_byte(p_id, 0) * 256 + get_byte(p_id, 1));
     LOOP
-        before := auth.find(p_id);
+        -- As `find` does, which would cost a third more.
+        SELECT s.id, s.format, s.subject, s.client_id, s.created_at, s.last_seen_at, s.generation, s.confirmed, s.rotated_at,
+               s.seen, s.idle_expires_at, s.absolute_expires_at, s.ended,
+               EXISTS (SELECT FROM auth.epochs e WHERE e.subject_key = s.subject_key AND e.epoch > s.epoch),
+               s.device, s.ip, s.user_agent, s.subject_key, auth.now_ms(), false
+          INTO before FROM auth.sessions s WHERE s.id = p_id;
         IF before.id IS NULL OR before.format <> 1 OR before.ended IS NOT NULL OR before.left_behind
             OR before.now >= before.idle_expires_at OR before.now >= before.absolute_expires_at
             OR before.generation <> p_expected OR before.seen <> p_expected_seen

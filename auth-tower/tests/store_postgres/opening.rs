@@ -4,14 +4,15 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use auth_tower::session::store::{Migrations, PostgresOptions, PostgresStore, SessionStore, StoreError};
-use servers::{Postgres, free_port};
+use auth_tower::session::EndReason;
+use auth_tower::session::store::{Migrations, PostgresOptions, PostgresStore, Proxy, SessionStore, StoreError};
+use servers::{PgBouncer, Postgres, free_port};
 use sqlx::postgres::PgPoolOptions;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::scene::{begin, connect, database, reason_of, sql, step, stranger};
+use crate::scene::{begin, connect, database, reason_of, server, sql, step, stranger, subject};
 
 /// Refused in time, with the reason, and without a word of the address.
 async fn refused(url: &str, because: &str) {
@@ -143,6 +144,11 @@ async fn what_cannot_be_used_is_refused_with_a_reason() {
     ] {
         refused(nonsense, "address is none of PostgreSQL").await;
     }
+    // The driver would go on, and log the value.
+    for unknown in ["?sslpassword=hunter2", "?sslmode=prefer&passwd=hunter2", "?hunter2"] {
+        let url = url.split('?').next().unwrap();
+        refused(&format!("{url}{unknown}"), "are understood").await;
+    }
     let encoded = "CREATE DATABASE other_encoding ENCODING SQL_ASCII LOCALE 'C' TEMPLATE template0";
     Postgres::query_at(&url, encoded);
     refused(&format!("{server}/other_encoding"), "encoding").await;
@@ -223,4 +229,47 @@ async fn another_level_of_isolation_is_refused_where_it_cannot_be_set() {
     connect(&url).await;
     let pool = PgPoolOptions::new().connect(&url).await.unwrap();
     assert!(reason_of(PostgresOptions::new().connect_pool(pool).await).contains("READ COMMITTED"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_keeps_settings_back_is_refused_unless_it_is_named() {
+    let (server, url) = server(&["fsync=off"]).await;
+    connect(&url).await;
+    let strict = PgBouncer::start(&server);
+    refused(&strict.url(&url), "Proxy::TransactionPooling").await;
+    let lenient = PgBouncer::start_with(&server, "ignore_startup_parameters = options,extra_float_digits\n");
+    refused(&lenient.url(&url), "Proxy::TransactionPooling").await;
+    for proxy in [strict, lenient] {
+        let store = PostgresOptions::new()
+            .with_proxy(Proxy::TransactionPooling)
+            .connect(&proxy.url(&url))
+            .await
+            .unwrap();
+        assert!(store.list(&subject("alice"), 1).await.unwrap().is_empty());
+    }
+}
+
+/// As anybody may make things in `public` on a server before PostgreSQL 15, or on one that was upgraded from there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_put_into_public_is_never_run() {
+    let url = database().await;
+    Postgres::query_at(
+        &url,
+        "CREATE FUNCTION public.theirs(float8, int) RETURNS float8 LANGUAGE plpgsql AS $$ BEGIN RAISE 'run'; END $$; \
+         CREATE OPERATOR public.* (LEFTARG = float8, RIGHTARG = int, FUNCTION = public.theirs); \
+         CREATE FUNCTION public.now_ms() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE 'run'; END $$",
+    );
+    let pool = PgPoolOptions::new().max_connections(4).connect(&url).await.unwrap();
+    for store in [
+        connect(&url).await,
+        PostgresOptions::new().connect_pool(pool).await.unwrap(),
+    ] {
+        let id = begin(&store, "alice", 1).await;
+        assert!(store.advance(id, step(1)).await.unwrap().unwrap().taken);
+        store
+            .end_all(&subject("alice"), None, EndReason::AllEnded)
+            .await
+            .unwrap();
+        Postgres::query_at(&url, "TRUNCATE auth.sessions");
+    }
 }

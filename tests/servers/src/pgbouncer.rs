@@ -25,6 +25,14 @@ impl PgBouncer {
     /// # Panics
     /// If it does not come up; if it is not installed, the message names the Debian package.
     pub fn start(server: &Postgres) -> Self {
+        Self::start_with(server, "")
+    }
+
+    /// The same with more lines of its `[pgbouncer]` section.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_with(server: &Postgres, more: &str) -> Self {
         let folder: PathBuf = tempfile::Builder::new()
             .prefix("pgbouncer-")
             .tempdir()
@@ -38,7 +46,7 @@ impl PgBouncer {
         let text = format!(
             "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = plain\nauth_file = {}\npool_mode = transaction\ndefault_pool_size = 8\n\
-             max_client_conn = 1000\nserver_reset_query_always = 1\n",
+             max_client_conn = 1000\nserver_reset_query_always = 1\n{more}",
             server.port(),
             users.display(),
         );

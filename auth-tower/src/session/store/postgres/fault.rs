@@ -64,6 +64,8 @@ pub(super) fn of_opening(error: &Error) -> StoreError {
         Some("53300") => "the server has no connection left; raise max_connections or lower the stores'",
         Some("57P03") => "the server is starting or stopping",
         Some("57014") => SLOW,
+        // What PgBouncer says to settings that it cannot keep apart.
+        Some("08P01") => PROXIED,
         Some(_) => "PostgreSQL refused it",
         None => match error {
             Error::Configuration(_) => {
@@ -88,6 +90,8 @@ pub(super) fn of_opening(error: &Error) -> StoreError {
 
 pub(super) const READ_ONLY: &str =
     "the database is read-only: a standby, or a user whose transactions are; name the primary";
+pub(super) const PROXIED: &str = "what is between here and the server does not pass on a connection's settings; behind a proxy that \
+    pools transactions, such as PgBouncer, use Proxy::TransactionPooling";
 const INSECURE: &str = "the connection cannot be secured; check the certificates, and the feature postgres-tls";
 pub(super) const SLOW: &str = "the server did not answer in time";
 

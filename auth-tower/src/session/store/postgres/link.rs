@@ -5,20 +5,20 @@ use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection as _, Error, Postgres};
+use sqlx::{Error, Postgres};
 use tokio::sync::SemaphorePermit;
 
-use super::links::{Idle, Links, Source};
+use super::links::{self, Idle, Links, Source};
 
 /// Connections that a burst left over are closed after this long.
 const IDLE_FOR: Duration = Duration::from_secs(10 * 60);
 
 pub(super) enum Held<'a> {
-    Own(PgConnection, Instant, SemaphorePermit<'a>),
+    Own(Idle, SemaphorePermit<'a>),
     Shared(PoolConnection<Postgres>),
 }
 
-/// A borrowed connection. Dropped without being given back, it is closed.
+/// A borrowed connection. Dropped without being given back, it is closed, and the server told to stop what it does for it.
 pub(super) struct Link<'a> {
     /// `None` only while it is being dropped.
     pub(super) held: Option<Held<'a>>,
@@ -30,14 +30,10 @@ pub(super) struct Link<'a> {
 impl Link<'_> {
     pub(super) fn give_back(mut self) {
         match (self.held.take(), &self.links.source) {
-            (Some(Held::Own(connection, opened, permit)), Source::Own { idle, returned, .. }) => {
+            (Some(Held::Own(mut own, permit)), Source::Own { idle, returned, .. }) => {
                 let mut idle = idle.lock();
-                let since = Instant::now();
-                idle.push(Idle {
-                    connection,
-                    opened,
-                    since,
-                });
+                own.since = Instant::now();
+                idle.push(own);
                 let old = idle.first().is_some_and(|oldest| oldest.since.elapsed() > IDLE_FOR);
                 let old = old.then(|| idle.remove(0));
                 drop(idle);
@@ -53,8 +49,14 @@ impl Link<'_> {
 
 impl Drop for Link<'_> {
     fn drop(&mut self) {
-        if let Some(Held::Shared(connection)) = &mut self.held {
-            connection.close_on_drop();
+        match (&mut self.held, &self.links.source) {
+            (Some(Held::Shared(connection)), _) => connection.close_on_drop(),
+            (Some(Held::Own(own, _)), Source::Own { options, abandoned, .. }) => {
+                if let Some(backend) = own.backend.take() {
+                    abandoned.stop(backend, options);
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -65,7 +67,7 @@ impl Deref for Link<'_> {
     #[expect(clippy::panic, reason = "taken only by those that consume the link")]
     fn deref(&self) -> &PgConnection {
         match &self.held {
-            Some(Held::Own(connection, ..)) => connection,
+            Some(Held::Own(own, _)) => &own.connection,
             Some(Held::Shared(connection)) => connection,
             None => panic!("a link that was given back"),
         }
@@ -76,7 +78,7 @@ impl DerefMut for Link<'_> {
     #[expect(clippy::panic, reason = "taken only by those that consume the link")]
     fn deref_mut(&mut self) -> &mut PgConnection {
         match &mut self.held {
-            Some(Held::Own(connection, ..)) => connection,
+            Some(Held::Own(own, _)) => &mut own.connection,
             Some(Held::Shared(connection)) => connection,
             None => panic!("a link that was given back"),
         }
@@ -86,33 +88,29 @@ impl DerefMut for Link<'_> {
 /// A connection for opening the store, outside of the calls' number.
 pub(super) async fn connect(source: &Source) -> Result<Opening, Error> {
     Ok(match source {
-        Source::Own { options, .. } => Opening::Own(PgConnection::connect_with(options).await?),
+        Source::Own { options, .. } => Opening::Own(links::connect(options).await?.into()),
         Source::Shared(pool) => Opening::Shared(pool.acquire().await?),
     })
 }
 
 pub(super) enum Opening {
-    Own(PgConnection),
+    Own(Box<Idle>),
     Shared(PoolConnection<Postgres>),
 }
 
 impl Opening {
     pub(super) fn connection(&mut self) -> &mut PgConnection {
         match self {
-            Self::Own(connection) => connection,
+            Self::Own(own) => &mut own.connection,
             Self::Shared(connection) => connection,
         }
     }
 
     /// Keeps the connection for the first call.
     pub(super) fn give_back(self, source: &Source) {
-        if let (Self::Own(connection), Source::Own { idle, .. }) = (self, source) {
-            let now = Instant::now();
-            idle.lock().push(Idle {
-                connection,
-                opened: now,
-                since: now,
-            });
+        if let (Self::Own(mut own), Source::Own { idle, .. }) = (self, source) {
+            own.since = Instant::now();
+            idle.lock().push(*own);
         }
     }
 }

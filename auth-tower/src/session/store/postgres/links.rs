@@ -1,7 +1,8 @@
 //! Connections: borrowed for one call each, thrown away when in doubt, replaced when they are missed.
 //!
 //! A connection belongs to whoever calls. If the caller gives up half way, it is dropped with the call and closed, so that
-//! nobody ever gets another one's answer; what the server still does about it ends with its `statement_timeout`.
+//! nobody ever gets another one's answer. What the server still does about it ends with its `statement_timeout`, unless it waits
+//! for something else, such as a standby; so it is also told to stop.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -9,10 +10,11 @@ use std::time::{Duration, Instant};
 use futures_util::future::{Either, select};
 use parking_lot::Mutex;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{Connection as _, PgPool};
+use sqlx::{Connection as _, Error, PgPool};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use super::backend::{Abandoned, Backend};
 use super::calls::{Argument, Calls, Function};
 use super::fault::{self, Refused};
 use super::link::{Held, Link};
@@ -41,6 +43,7 @@ pub(super) enum Source {
         /// Told when a connection was given back.
         returned: Notify,
         outage: Outage,
+        abandoned: Abandoned,
     },
     /// The application's.
     Shared(PgPool),
@@ -55,12 +58,14 @@ impl Source {
             connecting: Semaphore::new(CONNECTING),
             returned: Notify::new(),
             outage: Outage::default(),
+            abandoned: Abandoned::default(),
         }
     }
 }
 
 pub(super) struct Idle {
     pub(super) connection: PgConnection,
+    pub(super) backend: Option<Backend>,
     pub(super) opened: Instant,
     pub(super) since: Instant,
 }
@@ -134,39 +139,34 @@ impl Links {
                 })
             }
             Source::Own { permits, idle, .. } => {
-                // Never closed.
-                let permit = permits.acquire().await.map_err(|_| StoreError::Timeout)?;
+                // Whoever waited for longer would be cut off half way, and take the connection along.
+                let permit = timeout(self.deadline / 2, permits.acquire()).await;
+                let permit = permit.ok().and_then(Result::ok).ok_or(StoreError::Timeout)?;
                 loop {
                     while let Some(found) = pop(idle) {
                         if let Some(found) = self.revived(found).await {
-                            return Ok(self.own(found.connection, found.opened, true, permit));
+                            return Ok(self.own(found, true, permit));
                         }
                         self.forget_idle();
                     }
-                    if let Some(connection) = self.connect_or_wait().await? {
-                        return Ok(self.own(connection, Instant::now(), false, permit));
+                    if let Some(made) = self.connect_or_wait().await? {
+                        return Ok(self.own(made, false, permit));
                     }
                 }
             }
         }
     }
 
-    fn own<'a>(
-        &'a self,
-        connection: PgConnection,
-        opened: Instant,
-        was_idle: bool,
-        permit: SemaphorePermit<'a>,
-    ) -> Link<'a> {
+    fn own<'a>(&'a self, idle: Idle, was_idle: bool, permit: SemaphorePermit<'a>) -> Link<'a> {
         Link {
-            held: Some(Held::Own(connection, opened, permit)),
+            held: Some(Held::Own(idle, permit)),
             was_idle,
             links: self,
         }
     }
 
     /// A new connection; `None` if one was given back before it was this one's turn to connect.
-    async fn connect_or_wait(&self) -> Result<Option<PgConnection>, StoreError> {
+    async fn connect_or_wait(&self) -> Result<Option<Idle>, StoreError> {
         let Source::Own {
             options,
             connecting,
@@ -186,7 +186,7 @@ impl Links {
         };
         let probe = outage.probe().map_err(StoreError::unavailable)?;
         // A little less, so that whoever tries in vain finds out before the deadline.
-        let connected = timeout(self.deadline / 5 * 4, PgConnection::connect_with(options)).await;
+        let connected = timeout(self.deadline / 5 * 4, connect(options)).await;
         drop(turn);
         let error = match connected {
             Ok(Ok(connection)) => {
@@ -232,6 +232,18 @@ impl Links {
             Source::Shared(pool) => pool.num_idle(),
         }
     }
+}
+
+/// A new connection, and what the server calls it.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<Idle, Error> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    let now = Instant::now();
+    Ok(Idle {
+        backend: Backend::of(&mut connection).await?,
+        connection,
+        opened: now,
+        since: now,
+    })
 }
 
 /// The one that was used last, so that those which are not needed grow old.

@@ -3,6 +3,7 @@
 //! Every call is one function of the migrations: one statement, one transaction, one round trip. What has to be atomic is so
 //! there; here calls are carried, and rows are read as records.
 
+mod backend;
 mod calls;
 mod fault;
 mod feed;
@@ -44,7 +45,7 @@ use crate::session::record::{EndReason, SessionRecord};
 ///   is lost.
 /// * Every call has a deadline (2 s unless [`PostgresOptions::with_deadline`] says otherwise); a call that finds too many
 ///   waiting, or that the server could not be reached a moment ago, fails at once. A connection that broke, or whose call was
-///   given up, is closed and replaced.
+///   given up, is closed and replaced, and the server is told to stop what it still does for it.
 ///
 /// Clones share their connections, which are closed with the last of them.
 ///
@@ -61,6 +62,8 @@ pub struct PostgresStore(Arc<Inner>);
 
 struct Inner {
     links: Links,
+    /// What the log of endings is read with, so that it does not wait behind the calls of a busy moment.
+    following: Option<Links>,
     feed: Feed,
     relaxed: bool,
 }
@@ -198,7 +201,8 @@ impl SessionStore for PostgresStore {
     }
 
     async fn ended_since(&self, cursor: Cursor, wait: Duration) -> Result<Endings, StoreError> {
-        self.0.feed.ended_since(&self.0.links, cursor, wait).await
+        let links = self.0.following.as_ref().unwrap_or(&self.0.links);
+        self.0.feed.ended_since(links, cursor, wait).await
     }
 
     async fn purge(&self, retention: Retention) -> Result<u64, StoreError> {

@@ -6,7 +6,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Error, Row as _};
 use tokio::time::timeout;
 
-use super::fault::{READ_ONLY, SLOW, of_opening, refuse};
+use super::fault::{PROXIED, READ_ONLY, SLOW, of_opening, refuse};
 use super::link;
 use super::links::Source;
 use super::options::Migrations;
@@ -27,13 +27,18 @@ const MIGRATING: Duration = Duration::from_secs(60);
 const OLDEST: u32 = 130_000;
 
 /// Checks the database and brings its tables up to date.
-pub(super) async fn prepare(source: &Source, schema: &Schema, migrations: Migrations) -> Result<(), StoreError> {
+pub(super) async fn prepare(
+    source: &Source,
+    schema: &Schema,
+    migrations: Migrations,
+    limit: Option<Duration>,
+) -> Result<(), StoreError> {
     let reaching = async {
         let mut opening = link::connect(source).await.map_err(|error| of_opening(&error))?;
         let facts = Facts::read(opening.connection(), schema)
             .await
             .map_err(|error| of_opening(&error))?;
-        facts.check()?;
+        facts.check(limit)?;
         Ok((opening, facts.version))
     };
     let (mut opening, present) = timeout(PATIENCE, reaching).await.map_err(|_| refuse(SLOW))??;
@@ -59,6 +64,8 @@ struct Facts {
     encoding: String,
     read_only: bool,
     isolation: String,
+    /// In milliseconds.
+    statement_timeout: String,
     version: u32,
 }
 
@@ -68,7 +75,8 @@ impl Facts {
             connection,
             "SELECT current_setting('server_version_num'), current_setting('server_encoding'), \
              (pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on')::text, \
-             current_setting('transaction_isolation')",
+             current_setting('transaction_isolation'), \
+             (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'statement_timeout')",
         )
         .await?;
         Ok(Self {
@@ -76,11 +84,13 @@ impl Facts {
             encoding: row.try_get(1)?,
             read_only: row.try_get::<String, _>(2)? == "true",
             isolation: row.try_get(3)?,
+            statement_timeout: row.try_get(4)?,
             version: version(connection, schema).await?,
         })
     }
 
-    fn check(&self) -> Result<(), StoreError> {
+    /// `limit`: what a statement was given, if the connection is our own.
+    fn check(&self, limit: Option<Duration>) -> Result<(), StoreError> {
         if self.server < OLDEST {
             return Err(refuse("the server is older than PostgreSQL 13; upgrade it"));
         }
@@ -91,6 +101,9 @@ impl Facts {
         }
         if self.read_only {
             return Err(refuse(READ_ONLY));
+        }
+        if limit.is_some_and(|limit| limit.as_millis().to_string() != self.statement_timeout) {
+            return Err(refuse(PROXIED));
         }
         // A later level sees in all its statements what was there at the first, before it had its locks.
         if self.isolation != "read committed" {

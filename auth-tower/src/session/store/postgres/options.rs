@@ -20,6 +20,41 @@ const GLANCE_WHEN_LISTENING: Duration = Duration::from_millis(500);
 /// How often a reader looks that nobody wakes.
 const GLANCE_WHEN_POLLING: Duration = Duration::from_millis(100);
 
+/// How many connections read the log of endings.
+const FOLLOWING: usize = 1;
+
+/// What the driver understands of an address's parameters.
+const UNDERSTOOD: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
+const NOT_UNDERSTOOD: &str = "of parameters after a ? in its address only sslmode, sslrootcert, sslcert, sslkey, host, hostaddr, \
+    port, dbname, user, password, application_name, options and statement-cache-capacity are understood";
+
+/// The names of an address's parameters.
+fn parameters(url: &str) -> impl Iterator<Item = &str> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let named = query.split('&').filter(|parameter| !parameter.is_empty());
+    named.map(|parameter| parameter.split_once('=').map_or(parameter, |(name, _)| name))
+}
+
 /// Settings of a [`PostgresStore`], for those who need other than the defaults.
 ///
 /// ```no_run
@@ -100,8 +135,8 @@ impl PostgresOptions {
         }
     }
 
-    /// At most this many connections for calls: 1 at least, 10 by default. One more listens for endings. A pool of the
-    /// application's has its own limit.
+    /// At most this many connections for calls: 1 at least, 10 by default. Two more follow the endings, so that they are heard
+    /// of however busy the others are: one listens, one reads. A pool of the application's has its own limit.
     pub fn with_connections(mut self, connections: usize) -> Self {
         self.connections = connections.clamp(1, 10_000);
         self
@@ -161,10 +196,13 @@ impl PostgresOptions {
         let known = ["postgres://", "postgresql://"]
             .iter()
             .any(|scheme| url.starts_with(scheme));
-        let options = if known {
-            PgConnectOptions::from_str(url)
-        } else {
+        let options = if !known {
             Err(Error::Configuration("the scheme is another".into()))
+        } else if parameters(url).any(|parameter| !UNDERSTOOD.contains(&parameter)) {
+            // The driver would ignore it, and log it with its value, which may be a secret.
+            return Err(fault::refuse(NOT_UNDERSTOOD));
+        } else {
+            PgConnectOptions::from_str(url)
         };
         self.connect_with(options.map_err(|error| fault::of_opening(&error))?)
             .await
@@ -184,6 +222,8 @@ impl PostgresOptions {
             Proxy::None => options.options([
                 ("statement_timeout", &*self.deadline.as_millis().to_string()),
                 ("default_transaction_isolation", "read committed"),
+                // Whatever somebody else may put into another schema, it is none of the functions' business.
+                ("search_path", "pg_catalog"),
                 // A plan that was made while the tables were small is kept until they are analyzed: it must not be one that
                 // reads them whole.
                 ("enable_seqscan", "off"),
@@ -193,8 +233,8 @@ impl PostgresOptions {
             // Such a proxy refuses what it cannot keep apart for its clients.
             Proxy::TransactionPooling => options.extra_float_digits(None),
         };
-        let source = Source::own(options, self.connections);
-        self.open(source).await
+        let source = Source::own(options.clone(), self.connections);
+        self.open(source, Some(Source::own(options, FOLLOWING))).await
     }
 
     /// Uses a pool of the application's. Its limits and timeouts are its own; it should set a `statement_timeout` and need not
@@ -203,12 +243,17 @@ impl PostgresOptions {
     /// # Errors
     /// As [`PostgresStore::connect`].
     pub async fn connect_pool(self, pool: PgPool) -> Result<PostgresStore, StoreError> {
-        self.open(Source::Shared(pool)).await
+        self.open(Source::Shared(pool), None).await
     }
 
-    async fn open(self, source: Source) -> Result<PostgresStore, StoreError> {
+    /// `following`: what endings are read with, if not with what all calls share.
+    async fn open(self, source: Source, following: Option<Source>) -> Result<PostgresStore, StoreError> {
         let schema = Schema::new(&self.schema)?;
-        open::prepare(&source, &schema, self.migrations).await?;
+        let limit = match (&source, self.proxy) {
+            (Source::Own { .. }, Proxy::None) => Some(self.deadline),
+            _ => None,
+        };
+        open::prepare(&source, &schema, self.migrations, limit).await?;
         let (form, polling) = match self.proxy {
             Proxy::None => (Form::Prepared, self.polling),
             Proxy::TransactionPooling => (Form::Simple, Some(self.polling.unwrap_or(GLANCE_WHEN_POLLING))),
@@ -217,10 +262,13 @@ impl PostgresOptions {
             Some(every) => Feed::new(every, None),
             None => Feed::new(GLANCE_WHEN_LISTENING, Some(schema.channel())),
         };
-        let places = self.queue.saturating_add(self.connections);
-        let links = Links::new(source, Calls::new(schema, form), places, self.deadline);
+        let links = |source, connections| {
+            let places = self.queue.saturating_add(connections);
+            Links::new(source, Calls::new(schema.clone(), form), places, self.deadline)
+        };
         Ok(PostgresStore(Arc::new(Inner {
-            links,
+            following: following.map(|source| links(source, FOLLOWING)),
+            links: links(source, self.connections),
             feed,
             relaxed: self.rotations == Rotations::Relaxed,
         })))
@@ -230,5 +278,17 @@ impl PostgresOptions {
 impl Default for PostgresOptions {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_named_without_their_values() {
+        let names: Vec<_> = parameters("postgres://u:p@h/d?sslmode=require&&password=x=y&bare").collect();
+        assert_eq!(names, ["sslmode", "password", "bare"]);
+        assert_eq!(parameters("postgres://u:p@h/d").count(), 0);
     }
 }

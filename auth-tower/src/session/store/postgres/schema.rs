@@ -42,12 +42,14 @@ impl Schema {
 
     /// One of this crate's texts, written for the schema `auth`, as one about this schema.
     pub(super) fn sql(&self, text: &str) -> String {
-        text.replace(WRITTEN, &self.prefix)
+        // In a text of the language, as the channel's name is, quotes would be part of the name.
+        text.replace("'auth.", &format!("'{}.", self.name))
+            .replace(WRITTEN, &self.prefix)
     }
 
-    /// The channel on which endings are made known: what [`sql`](Self::sql) makes of its name in the functions.
+    /// The channel on which endings are made known, by whatever tool the functions were made.
     pub(super) fn channel(&self) -> String {
-        self.sql("auth.endings")
+        format!("{}.endings", self.name)
     }
 }
 
@@ -81,7 +83,11 @@ mod tests {
     fn every_text_can_be_about_another_schema() {
         let schema = Schema::new("select").unwrap();
         assert_eq!(schema.sql("SELECT auth.now_ms()"), "SELECT \"select\".now_ms()");
-        assert_eq!(schema.channel(), "\"select\".endings");
+        assert_eq!(schema.channel(), "select.endings");
+        assert_eq!(
+            schema.sql("pg_notify('auth.endings', '')"),
+            "pg_notify('select.endings', '')"
+        );
         let migration = schema.sql(super::super::open::MIGRATIONS[0].1);
         assert!(!migration.contains("auth."));
     }
