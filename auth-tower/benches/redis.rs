@@ -11,44 +11,27 @@
     reason = "a benchmark prints, and stops at the first surprise"
 )]
 
+mod common;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth_tower::session::record::{Client, EndReason, Lifetime};
-use auth_tower::session::store::{Advance, Cursor, NewSession, RedisOptions, RedisStore, SessionStore};
+use auth_tower::session::store::{Advance, RedisOptions, RedisStore, SessionStore as _};
 use auth_tower::{SessionId, Subject};
+use common::{DAY, SESSIONS};
 use redis::aio::MultiplexedConnection;
 use servers::Redis;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-const DAY: Duration = Duration::from_secs(24 * 3_600);
-const SESSIONS: usize = 1_000;
 const ROUNDS: usize = 7;
 
 const LEAST: &str = "if redis.call('HGET', KEYS[1], 'current') ~= ARGV[1] then return 0 end \
     redis.call('HSET', KEYS[1], 'at', ARGV[2]) redis.call('EXPIRE', KEYS[1], 604800) \
     return redis.call('HINCRBY', KEYS[1], 'current', 1)";
 
-fn session(user: usize, number: usize) -> NewSession {
-    let subject = Subject::new(format!("user {user}")).unwrap();
-    let mut id = [0x5a; 18];
-    id[..2].copy_from_slice(&subject.key().routing());
-    id[2..10].copy_from_slice(&number.to_be_bytes());
-    NewSession {
-        id: SessionId::from_bytes(id),
-        subject,
-        client_id: "web".into(),
-        lifetime: Lifetime {
-            idle: DAY,
-            absolute: DAY * 30,
-        },
-        client: Client::new(
-            Some("laptop"),
-            "203.0.113.7".parse().ok(),
-            Some("Mozilla/5.0 (X11; Linux)"),
-        ),
-    }
+fn user(number: usize) -> Subject {
+    Subject::new(format!("user {number}")).unwrap()
 }
 
 async fn connect(server: &Redis) -> RedisStore {
@@ -117,7 +100,7 @@ async fn rotations() {
             let mut sessions = Vec::new();
             for number in 0..SESSIONS {
                 let id = (in_flight * ROUNDS + round) * SESSIONS + number;
-                sessions.push(store.create(session(number, id)).await.unwrap().id);
+                sessions.push(store.create(common::session(&user(number), id)).await.unwrap().id);
             }
             let sessions: Arc<[SessionId]> = sessions.into();
             let ours = store.clone();
@@ -193,37 +176,7 @@ async fn rotations() {
 
 async fn end_all() {
     let server = Redis::with(&["--appendonly", "no"]);
-    let store = connect(&server).await;
-    let mut number = 0;
-    for count in [1_usize, 1_000, 100_000] {
-        let mut times = Vec::new();
-        for user in 0..(if count > 1_000 { 5 } else { 101 }) {
-            let user = count * 1_000 + user;
-            let mut tasks = JoinSet::new();
-            for _ in 0..16.min(count) {
-                let (store, first) = (store.clone(), number);
-                number += count.div_ceil(16.min(count));
-                let last = number;
-                tasks.spawn(async move {
-                    for number in first..last {
-                        store.create(session(user, number)).await.unwrap();
-                    }
-                });
-            }
-            tasks.join_all().await;
-            let subject = Subject::new(format!("user {user}")).unwrap();
-            let begun = Instant::now();
-            let ended = store.end_all(&subject, None, EndReason::AllEnded).await.unwrap().ended;
-            times.push(begun.elapsed());
-            assert!(ended >= u64::try_from(count).unwrap());
-        }
-        times.sort();
-        println!(
-            "end_all of {count} sessions: p50 {:?}, longest {:?}",
-            times[times.len() / 2],
-            times[times.len() - 1]
-        );
-    }
+    common::endings("Redis", &connect(&server).await).await;
 }
 
 fn used_memory(server: &Redis) -> u64 {
@@ -238,16 +191,7 @@ async fn memory() {
         let server = Redis::with(&["--appendonly", "no"]);
         let store = connect(&server).await;
         let before = used_memory(&server);
-        let mut tasks = JoinSet::new();
-        for task in 0..64 {
-            let store = store.clone();
-            tasks.spawn(async move {
-                for number in (task..MANY).step_by(64) {
-                    store.create(session(number / each, number)).await.unwrap();
-                }
-            });
-        }
-        tasks.join_all().await;
+        common::begin_many(&store, MANY, each).await;
         let bytes = (used_memory(&server) - before) / MANY as u64;
         let key = server.cli(&["--scan", "--pattern", "*s:*", "--count", "1"]);
         let key = key.lines().next().unwrap_or_default().to_owned();
@@ -290,34 +234,11 @@ async fn memory() {
 
 async fn delay(name: &str, url: &str) {
     let options = || RedisOptions::new().with_deadline(Duration::from_secs(60));
-    let (one, other) = (
+    let (near, far) = (
         options().connect(url).await.unwrap(),
         options().connect(url).await.unwrap(),
     );
-    let mut cursor = other.ended_since(Cursor::start(), Duration::ZERO).await.unwrap().cursor;
-    let mut delays = Vec::new();
-    for number in 0..500 {
-        let id = one.create(session(number, number)).await.unwrap().id;
-        let reading = {
-            let (other, cursor) = (other.clone(), cursor.clone());
-            tokio::spawn(async move {
-                let page = other.ended_since(cursor, Duration::from_secs(10)).await.unwrap();
-                (Instant::now(), page)
-            })
-        };
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        one.end(id, EndReason::SignedOut).await.unwrap();
-        let ended = Instant::now();
-        let (heard, page) = reading.await.unwrap();
-        assert_eq!(page.entries.len(), 1);
-        cursor = page.cursor;
-        delays.push(heard.saturating_duration_since(ended));
-    }
-    delays.sort();
-    println!(
-        "from an ending's answer to another store's knowledge, {name}: p50 {:?}, p99 {:?}",
-        delays[250], delays[494]
-    );
+    common::delays(name, &near, &far).await;
 }
 
 fn main() {
@@ -331,8 +252,8 @@ fn main() {
         runtime.block_on(end_all());
     }
     if wanted("delay") {
-        runtime.block_on(delay("single server", &Redis::shared().url()));
-        runtime.block_on(delay("cluster", &servers::RedisCluster::shared().url()));
+        runtime.block_on(delay("Redis", &Redis::shared().url()));
+        runtime.block_on(delay("Redis Cluster", &servers::RedisCluster::shared().url()));
     }
     if wanted("memory") {
         runtime.block_on(memory());
