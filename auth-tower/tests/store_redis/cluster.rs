@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use auth_tower::session::store::{Cursor, RedisStore, SessionStore};
+use auth_tower::session::record::EndReason;
+use auth_tower::session::store::{Cursor, RedisOptions, RedisStore, SessionStore, StoreError};
 use auth_tower::{SessionId, Subject};
 use servers::RedisCluster;
 
 use crate::support::{
-    PATIENCE, begin, connect, end, impatient, is_live, is_outage, read_on, sessions, step, until_it_answers,
+    PATIENCE, begin, connect, end, impatient, is_live, is_outage, read_on, sessions, step, subject, until_it_answers,
 };
 
 /// Users whose sessions lie on each of the three nodes, with one session each.
@@ -38,6 +39,54 @@ fn slot_of(cluster: &RedisCluster, id: SessionId) -> (usize, u16) {
     panic!("nobody has it");
 }
 
+/// A slot on its way to another node, key by key.
+struct Moving<'a> {
+    cluster: &'a RedisCluster,
+    slot: u16,
+    from: usize,
+    to: usize,
+}
+
+impl<'a> Moving<'a> {
+    /// The slot of a session.
+    fn begin(cluster: &'a RedisCluster, id: SessionId) -> Self {
+        let (from, slot) = slot_of(cluster, id);
+        let to = (from + 1) % 3;
+        assert_eq!(cluster.owner(slot), from);
+        let (source, target) = (&cluster.nodes()[from], &cluster.nodes()[to]);
+        let (source_id, target_id) = (source.cli(&["CLUSTER", "MYID"]), target.cli(&["CLUSTER", "MYID"]));
+        target.cli(&["CLUSTER", "SETSLOT", &slot.to_string(), "IMPORTING", &source_id]);
+        source.cli(&["CLUSTER", "SETSLOT", &slot.to_string(), "MIGRATING", &target_id]);
+        Self {
+            cluster,
+            slot,
+            from,
+            to,
+        }
+    }
+
+    /// What has not left yet.
+    fn keys(&self) -> Vec<String> {
+        let keys = self.cluster.nodes()[self.from].cli(&["CLUSTER", "GETKEYSINSLOT", &self.slot.to_string(), "1000"]);
+        keys.lines().map(str::to_owned).collect()
+    }
+
+    fn take(&self, key: &str) {
+        let port = self.cluster.nodes()[self.to].port().to_string();
+        let moved = self.cluster.nodes()[self.from].cli(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]);
+        assert_eq!(moved, "OK");
+    }
+
+    /// Tells everybody that it has arrived.
+    fn end(self) {
+        let nodes = self.cluster.nodes();
+        let target_id = nodes[self.to].cli(&["CLUSTER", "MYID"]);
+        for number in [self.to, self.from, 3 - self.to - self.from] {
+            nodes[number].cli(&["CLUSTER", "SETSLOT", &self.slot.to_string(), "NODE", &target_id]);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_that_moves_takes_its_sessions_along() {
     let cluster = RedisCluster::start();
@@ -46,18 +95,12 @@ async fn a_slot_that_moves_takes_its_sessions_along() {
     let ended = begin(&store, "alice").await;
     end(&store, ended).await;
     let (_, cursor) = read_on(&store, Cursor::start()).await;
-    let (from, slot) = slot_of(&cluster, id);
-    let to = (from + 1) % 3;
-    assert_eq!(cluster.owner(slot), from);
-    let (source, target) = (&cluster.nodes()[from], &cluster.nodes()[to]);
-    let (source_id, target_id) = (source.cli(&["CLUSTER", "MYID"]), target.cli(&["CLUSTER", "MYID"]));
-    let slot_text = slot.to_string();
-    target.cli(&["CLUSTER", "SETSLOT", &slot_text, "IMPORTING", &source_id]);
-    source.cli(&["CLUSTER", "SETSLOT", &slot_text, "MIGRATING", &target_id]);
-    let keys = source.cli(&["CLUSTER", "GETKEYSINSLOT", &slot_text, "1000"]);
+    let moving = Moving::begin(&cluster, id);
+    let (slot, to) = (moving.slot, moving.to);
+    let keys = moving.keys();
     let mut moved = 0;
     let mut generation = 1;
-    for key in keys.lines() {
+    for key in &keys {
         // With part of the keys on either side: the truth or nothing.
         match store.advance(id, step(generation)).await {
             Ok(advanced) => {
@@ -70,14 +113,11 @@ async fn a_slot_that_moves_takes_its_sessions_along() {
             Ok(found) => assert!(found.is_none_or(|found| found.record.over(found.now).is_some())),
             Err(error) => assert!(is_outage(&error), "{error:?}"),
         }
-        let port = target.port().to_string();
-        assert_eq!(source.cli(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]), "OK");
+        moving.take(key);
         moved += 1;
     }
     assert!(moved >= 4, "the session, the one that ended, the index, the log");
-    for node in [target, source, &cluster.nodes()[(from + 2) % 3]] {
-        node.cli(&["CLUSTER", "SETSLOT", &slot_text, "NODE", &target_id]);
-    }
+    moving.end();
     until_it_answers(&store, id).await;
     let found = store.find(id).await.unwrap().unwrap();
     // A step whose answer was lost may have been taken.
@@ -94,6 +134,170 @@ async fn a_slot_that_moves_takes_its_sessions_along() {
     end(&store, id).await;
     assert_eq!(sessions(&read_on(&store, cursor).await.0), [id], "the log came along");
     assert_eq!(cluster.owner(slot), to);
+}
+
+/// Somebody with a session that lives, one to be ended, and one that was left behind if an index was dropped before.
+struct User {
+    subject: Subject,
+    live: SessionId,
+    generation: u32,
+    victim: SessionId,
+    left: Option<SessionId>,
+}
+
+/// What was answered, and what was refused.
+#[derive(Default)]
+struct Tally(u32, u32);
+
+impl Tally {
+    fn count<T>(&mut self, answer: Result<T, StoreError>) -> Option<T> {
+        match answer {
+            Ok(answer) => {
+                self.0 += 1;
+                Some(answer)
+            }
+            Err(error) => {
+                assert!(is_outage(&error), "{error:?}");
+                self.1 += 1;
+                None
+            }
+        }
+    }
+}
+
+impl User {
+    async fn is_told_the_truth_or_nothing(&mut self, store: &RedisStore, tally: &mut Tally, when: &str) {
+        let left = async {
+            match self.left {
+                Some(left) => store.find(left).await,
+                None => Ok(None),
+            }
+        };
+        let (found, advanced, ended, left) = tokio::join!(
+            store.find(self.live),
+            store.advance(self.live, step(self.generation)),
+            store.end(self.victim, EndReason::SignedOut),
+            left
+        );
+        if let Some(found) = tally.count(found) {
+            let found = found.expect(when);
+            assert_eq!(found.record.over(found.now), None, "{when}");
+        }
+        if let Some(advanced) = tally.count(advanced) {
+            let advanced = advanced.expect(when);
+            assert_eq!(advanced.before.ended, None, "{when}");
+            // A step whose answer was lost may have been taken.
+            self.generation = advanced.before.rotation.current + u32::from(advanced.taken);
+        }
+        if let Some(ended) = tally.count(ended) {
+            assert!(ended.is_some(), "{when}");
+            if let Some(found) = tally.count(store.find(self.victim).await) {
+                assert!(found.expect(when).record.ended.is_some(), "{when}");
+            }
+        }
+        let left = left.ok().flatten();
+        assert!(left.is_none_or(|left| left.record.ended.is_some()), "{when}");
+    }
+}
+
+/// Scripts are told the name of the session's key alone, and what belongs to it may be on the other side.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_slot_moves_nobody_who_is_signed_in_is_taken_for_signed_out() {
+    let cluster = RedisCluster::start();
+    let store = connect(&cluster.url()).await;
+    // Who is refused would be so after a second as well.
+    let options = RedisOptions::new().with_deadline(Duration::from_millis(80));
+    let hasty = options.connect(cluster.url()).await.unwrap();
+    let part = |name: &str| subject(name).key().routing()[0] >> 4;
+    let neighbour = (0..)
+        .map(|number| format!("neighbour {number}"))
+        .find(|name| part(name) == part("alice"));
+    let mut users = Vec::new();
+    for (name, has_left) in [("alice", false), (&neighbour.unwrap(), true)] {
+        let left = has_left.then_some(begin(&store, name).await);
+        let live = begin(&store, name).await;
+        if has_left {
+            let subject = subject(name);
+            let all = store.end_all(&subject, Some(live), EndReason::AllEnded);
+            assert_eq!(all.await.unwrap().ended, 1);
+        }
+        users.push(User {
+            subject: subject(name),
+            live,
+            generation: 1,
+            victim: live,
+            left,
+        });
+    }
+    let mut tally = Tally::default();
+    // Sessions, indexes, epochs and the log; the log beside the sessions, as a session is ended only where its log is.
+    for order in ["sfue", "sfeu", "usfe", "uesf", "esfu", "eusf"] {
+        for user in &mut users {
+            user.victim = begin(&store, user.subject.as_str()).await;
+        }
+        let (_, cursor) = read_on(&store, Cursor::start()).await;
+        let moving = Moving::begin(&cluster, users[0].live);
+        let mut keys = moving.keys();
+        let kind = |key: &str| {
+            key.split_once('}')
+                .and_then(|(_, name)| order.find(&name[..1]))
+                .unwrap()
+        };
+        keys.sort_by_key(|key| kind(key));
+        assert!(
+            order
+                .chars()
+                .all(|kind| keys.iter().any(|key| key.contains(&format!("}}{kind}"))))
+        );
+        for key in &keys {
+            moving.take(key);
+            for user in &mut users {
+                let when = format!("{order}, after {key}");
+                user.is_told_the_truth_or_nothing(&hasty, &mut tally, &when).await;
+            }
+        }
+        moving.end();
+        for user in &mut users {
+            until_it_answers(&store, user.live).await;
+            assert!(is_live(&store, user.live).await, "{order}");
+            end(&store, user.victim).await;
+            assert!(!is_live(&store, user.victim).await, "{order}");
+        }
+        let told = sessions(&read_on(&store, cursor).await.0);
+        assert!(
+            users.iter().all(|user| told.contains(&user.victim)),
+            "{order}: {told:?}"
+        );
+    }
+    let Tally(answered, refused) = tally;
+    assert!(
+        answered > 100 && refused > 100,
+        "{answered} answers, {refused} refusals"
+    );
+    for user in users {
+        end(&store, user.live).await;
+        assert!(!is_live(&store, user.live).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_for_half_of_a_slot_is_refused_in_time() {
+    let cluster = RedisCluster::start();
+    let store = connect(&cluster.url()).await;
+    let id = begin(&store, "alice").await;
+    let moving = Moving::begin(&cluster, id);
+    let session = moving.keys().into_iter().find(|key| key.contains("}s:")).unwrap();
+    moving.take(&session);
+    let asked = Instant::now();
+    let (found, ended) = tokio::join!(store.find(id), store.end(id, EndReason::SignedOut));
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(matches!(found, Err(StoreError::Unavailable(_))), "{found:?}");
+    assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{ended:?}");
+    for key in moving.keys() {
+        moving.take(&key);
+    }
+    moving.end();
+    assert!(is_live(&store, id).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

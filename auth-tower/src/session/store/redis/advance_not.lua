@@ -4,4 +4,4 @@ local found, stands = look(now, retention, ARGV[1], string.sub(ARGV[2], 38, 53))
 if not found then
     return false
 end
-return {now, stands == 'left' and 1 or 0, found, 0}
+return {now, LEFT[stands] or 0, found}

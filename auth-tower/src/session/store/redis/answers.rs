@@ -7,47 +7,66 @@ use super::records;
 use crate::clock::Timestamp;
 use crate::id::SessionId;
 use crate::session::record::SessionRecord;
-use crate::session::store::{AllEnded, StoreError};
+use crate::session::store::{AllEnded, Found, StoreError};
 
 /// A session as a script saw it, and when; what else it said follows.
 pub(super) struct Seen {
     pub(super) record: SessionRecord,
     pub(super) now: Timestamp,
     pub(super) taken: bool,
+    pub(super) left: Left,
+}
+
+impl Seen {
+    pub(super) fn found(self) -> Found {
+        Found {
+            record: self.record,
+            now: self.now,
+        }
+    }
+}
+
+/// Whether a session was left behind, as `LEFT` in `prelude.lua` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    No,
+    Remembered,
+    Forgotten,
 }
 
 /// What precedes the record in the answer to a step that was taken: what its successor begins with.
 const MOVED: usize = 35;
 
 /// `None` if the script knows of no such session.
-pub(super) fn advanced(id: SessionId, answer: &Value) -> Result<Option<Seen>, StoreError> {
-    let Value::BulkString(both) = answer else {
-        return seen(id, answer);
-    };
-    let (moved, packed) = both.split_at_checked(MOVED).ok_or(STRANGE)?;
-    Ok(Some(Seen {
-        record: records::record(id, packed, false)?,
-        now: records::rotated_at(moved)?,
-        taken: true,
-    }))
-}
-
-/// `None` if the script knows of no such session.
 pub(super) fn seen(id: SessionId, answer: &Value) -> Result<Option<Seen>, StoreError> {
     let parts = match answer {
         Value::Nil => return Ok(None),
         Value::Array(parts) => parts,
+        Value::BulkString(both) => {
+            let (moved, packed) = both.split_at_checked(MOVED).ok_or(STRANGE)?;
+            return Ok(Some(Seen {
+                record: records::record(id, packed, false)?,
+                now: records::rotated_at(moved)?,
+                taken: true,
+                left: Left::No,
+            }));
+        }
         _ => return Err(STRANGE),
     };
-    let (now, left, packed, taken) = match &parts[..] {
-        [now, left, Value::BulkString(packed)] => (now, left, packed, false),
-        [now, left, Value::BulkString(packed), taken] => (now, left, packed, number(taken)? == 1),
+    let [now, left, Value::BulkString(packed)] = &parts[..] else {
+        return Err(STRANGE);
+    };
+    let left = match number(left)? {
+        0 => Left::No,
+        1 => Left::Remembered,
+        2 => Left::Forgotten,
         _ => return Err(STRANGE),
     };
     Ok(Some(Seen {
-        record: records::record(id, packed, number(left)? == 1)?,
+        record: records::record(id, packed, left != Left::No)?,
         now: moment(now)?,
-        taken,
+        taken: false,
+        left,
     }))
 }
 

@@ -20,4 +20,4 @@ else
     -- Touched, so that whoever waits for the replicas waits for what happened to this key before.
     redis.call('SET', KEYS[1], packed, 'KEEPTTL')
 end
-return {now, stands == 'left' and 1 or 0, packed}
+return {now, LEFT[stands] or 0, packed}

@@ -36,8 +36,10 @@ pub(super) enum Fault {
     NoPrimary,
     #[error("the server has too few replicas to be allowed to write")]
     NoReplicas,
-    #[error("the cluster has a slot that nobody serves, or one that is being moved")]
+    #[error("the cluster has a slot that nobody serves")]
     Cluster,
+    #[error("the cluster is moving the slot, and not all keys have arrived")]
+    Moving,
     #[error("the server is out of memory")]
     Memory,
     #[error("the server cannot save its data to disk")]
@@ -75,9 +77,9 @@ impl Fault {
                 ServerErrorKind::NoScript => Self::Script,
                 ServerErrorKind::Moved
                 | ServerErrorKind::Ask
-                | ServerErrorKind::TryAgain
                 | ServerErrorKind::ClusterDown
                 | ServerErrorKind::CrossSlot => Self::Cluster,
+                ServerErrorKind::TryAgain => Self::Moving,
                 _ => Self::of_code(error),
             },
             _ => Self::of_code(error),

@@ -4,4 +4,4 @@ local packed, stands = look(now, tonumber(ARGV[2]), ARGV[3], ARGV[4])
 if not packed then
     return false
 end
-return {now, stands == 'left' and 1 or 0, packed}
+return {now, LEFT[stands] or 0, packed}

@@ -22,9 +22,11 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use redis::Value;
+use tokio::time::timeout;
 
 pub use options::RedisOptions;
 
+use self::answers::{Left, Seen};
 use self::fault::STRANGE;
 use self::keys::{Keys, PARTS};
 use self::link::Link;
@@ -40,8 +42,8 @@ use crate::session::record::{EndReason, Lifetime, SessionRecord};
 
 /// Sessions in Redis, Valkey or Redis Cluster, shared by all instances that connect to it.
 ///
-/// * Every step is one script and one round trip, and is judged by the server's clock. `end_all` costs the same for one
-///   session as for 100,000.
+/// * Every step is one script and one round trip, and is judged by the server's clock; a cluster is asked twice for a
+///   session that `end_all` left behind. `end_all` costs the same for one session as for 100,000.
 /// * Keys begin with a prefix (`auth:`); the store touches no others. Redis forgets what is over by itself.
 /// * On a cluster the sessions lie in 16 slots, spread evenly, each with its own log of endings. While a slot is being moved
 ///   by `CLUSTER SETSLOT`, its sessions may be answered with [`StoreError::Unavailable`] until it has arrived.
@@ -155,6 +157,40 @@ impl Inner {
         self.call(step, &keys).arg(self.keys.base(id.routing())).arg(own(id))
     }
 
+    /// Asks for a session; `call` is given the keys to add to those of the step.
+    ///
+    /// That it is not in its subject's index is believed only of a script that was given the index as a key: of other keys a
+    /// cluster does not say that they have left with their slot, or are yet to come.
+    async fn seen(
+        &self,
+        id: SessionId,
+        waits: bool,
+        call: impl Fn(&[&str]) -> Call,
+    ) -> Result<Option<Seen>, StoreError> {
+        let ask = async |call: Call| {
+            let answer = if waits {
+                self.end(&call, id.routing()).await
+            } else {
+                self.link.call(&call).await
+            };
+            answers::seen(id, &answer?)
+        };
+        let asked = async {
+            let seen = ask(call(&[])).await?;
+            let Some(doubtful) = seen.as_ref().filter(|seen| seen.left != Left::No) else {
+                return Ok(seen);
+            };
+            if !self.link.opener().is_cluster() {
+                return Ok(seen);
+            }
+            let subject = &doubtful.record.subject;
+            ask(call(&[&self.keys.index(subject), &self.keys.epochs(subject)])).await
+        };
+        let seen = timeout(self.link.deadline(), asked).await;
+        let seen = seen.unwrap_or(Err(StoreError::Timeout))?;
+        Ok(seen.filter(|seen| seen.left != Left::Forgotten))
+    }
+
     async fn end(&self, call: &Call, routing: [u8; 2]) -> Result<Value, StoreError> {
         match &self.endings {
             Some(link) => link.call_and_wait(call, self.replicas, self.keys.slot(routing)).await,
@@ -244,21 +280,23 @@ impl SessionStore for RedisStore {
 
     async fn find(&self, id: SessionId) -> Result<Option<Found>, StoreError> {
         let inner = &*self.0;
-        let answer = inner.link.call(&inner.call_on(&scripts::FIND, &id, &[])).await?;
-        Ok(answers::seen(id, &answer)?.map(|seen| Found {
-            record: seen.record,
-            now: seen.now,
-        }))
+        let find = |more: &[&str]| inner.call_on(&scripts::FIND, &id, more);
+        let seen = inner.seen(id, false, find).await?;
+        Ok(seen.map(Seen::found))
     }
 
     async fn advance(&self, id: SessionId, step: Advance) -> Result<Option<Advanced>, StoreError> {
         let inner = &*self.0;
-        let call = scripts::ADVANCE
-            .on(&[&inner.keys.session(&id)])
-            .arg(inner.keys.base(id.routing()))
-            .arg(&records::step(inner.shift.millis(), inner.remembered.millis(), &id, &step)[..]);
-        let answer = inner.link.call(&call).await?;
-        Ok(answers::advanced(id, &answer)?.map(|seen| Advanced {
+        let session = inner.keys.session(&id);
+        let packed = records::step(inner.shift.millis(), inner.remembered.millis(), &id, &step);
+        let advance = |more: &[&str]| {
+            scripts::ADVANCE
+                .on(&[&[&*session], more].concat())
+                .arg(inner.keys.base(id.routing()))
+                .arg(&packed[..])
+        };
+        let seen = inner.seen(id, false, advance).await?;
+        Ok(seen.map(|seen| Advanced {
             before: seen.record,
             taken: seen.taken,
             now: seen.now,
@@ -280,15 +318,14 @@ impl SessionStore for RedisStore {
     async fn end(&self, id: SessionId, reason: EndReason) -> Result<Option<Found>, StoreError> {
         let inner = &*self.0;
         let feed = inner.keys.feed(id.routing());
-        let call = inner
-            .call_on(&scripts::END, &id, &[&feed])
-            .arg(reason.code())
-            .arg(id.to_string());
-        let answer = inner.end(&call, id.routing()).await?;
-        Ok(answers::seen(id, &answer)?.map(|seen| Found {
-            record: seen.record,
-            now: seen.now,
-        }))
+        let end = |more: &[&str]| {
+            inner
+                .call_on(&scripts::END, &id, &[&[&*feed], more].concat())
+                .arg(reason.code())
+                .arg(id.to_string())
+        };
+        let seen = inner.seen(id, true, end).await?;
+        Ok(seen.map(Seen::found))
     }
 
     async fn end_all(

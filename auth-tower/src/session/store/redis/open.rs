@@ -205,7 +205,7 @@ fn refusal(fault: Fault) -> StoreError {
         Fault::Forbidden => "the user lacks rights; it needs ~prefix* +@scripting +@read +@write +time +wait",
         Fault::Loading => "the server is still loading its data; come again later",
         Fault::ReadOnly => "the server is a replica; give the address of its primary",
-        Fault::Cluster | Fault::NoPrimary => "the cluster does not serve all of its slots",
+        Fault::Cluster | Fault::Moving | Fault::NoPrimary => "the cluster does not serve all of its slots",
         Fault::NoReplicas => "the server has fewer replicas than its min-replicas-to-write asks for",
         Fault::Disk => "the server cannot save its data, and takes no writes until it can",
         _ => "the server refused it",

@@ -45,7 +45,11 @@ local function left_at(epochs, epoch)
     return nil
 end
 
--- The session of KEYS[1]: its record and how it stands ('live', 'over', 'left' or 'unreadable'), or nothing.
+-- What is answered of how a session stands: that it was left behind, and whether anybody remembers. Who asked has to make sure
+-- of it, as a key that a cluster is moving looks as if it did not exist, and the server says so only of those in KEYS.
+local LEFT = {left = 1, forgotten = 2}
+
+-- The session of KEYS[1]: its record and how it stands ('live', 'over', 'left', 'forgotten' or 'unreadable'), or nothing.
 local function look(now, retention, base, id)
     local packed = redis.call('GET', KEYS[1])
     if not packed then
@@ -56,14 +60,12 @@ local function look(now, retention, base, id)
     end
     local _, ended, _, _, _, _, _, _, idle, absolute, ended_at, epoch = struct.unpack(HEAD, packed)
     local subject = subject_of(packed)
-    local over_at, stands = nil, 'over'
+    local over_at
     if ended ~= 0 then
         over_at = ended_at
     elseif not redis.call('ZSCORE', base .. 'u:' .. subject, place_of(packed, id)) then
-        over_at, stands = left_at(redis.call('GET', base .. 'e:' .. subject), epoch), 'left'
-        if not over_at then
-            return nil
-        end
+        over_at = left_at(redis.call('GET', base .. 'e:' .. subject), epoch)
+        return packed, over_at and over_at >= now - retention and 'left' or 'forgotten'
     else
         over_at = math.min(idle, absolute)
         if now < over_at then
@@ -73,5 +75,5 @@ local function look(now, retention, base, id)
     if over_at < now - retention then
         return nil
     end
-    return packed, stands
+    return packed, 'over'
 end
