@@ -6,6 +6,7 @@ use auth_tower::session::record::{EndReason, Over};
 use auth_tower::session::rotation::{Decision, Policy, Reuse, decide};
 use auth_tower::session::store::{Cursor, RedisOptions, SessionStore, StoreError};
 use servers::Redis;
+use tokio::task::JoinSet;
 
 use crate::support::{begin, connect, end, is_live, is_outage, read_on, sessions, step, until_it_answers};
 
@@ -156,4 +157,53 @@ async fn an_ending_waits_for_the_replicas_that_were_asked_for() {
     let found = store.end(two, EndReason::SignedOut).await.unwrap().unwrap();
     assert_eq!(found.record.over(found.now), Some(Over::Ended(EndReason::SignedOut)));
     assert_eq!(sessions(&read_on(&store, Cursor::start()).await.0), [one, two]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn endings_do_not_queue_behind_those_that_wait_for_a_replica_that_is_away() {
+    const DEADLINE: Duration = Duration::from_secs(1);
+    let primary = Redis::start();
+    let replica = primary.replica();
+    let options = RedisOptions::new().with_replicas(1).with_deadline(DEADLINE);
+    let store = options.connect(primary.url()).await.unwrap();
+    // Another instance, as this one might refuse by itself.
+    let other = connect(&primary.url()).await;
+    replica.pause();
+    for _ in 0..3 {
+        let mut tasks = JoinSet::new();
+        let mut ids = Vec::new();
+        for number in 0..10 {
+            let id = begin(&store, &format!("user {number}")).await;
+            ids.push(id);
+            let store = store.clone();
+            tasks.spawn(async move {
+                let begun = Instant::now();
+                (store.end(id, EndReason::SignedOut).await, begun.elapsed())
+            });
+        }
+        tokio::time::sleep(DEADLINE / 4).await;
+        for id in &ids {
+            assert!(
+                !is_live(&other, *id).await,
+                "in force long before the replica could have it"
+            );
+        }
+        for (refused, elapsed) in tasks.join_all().await {
+            assert!(matches!(refused, Err(StoreError::Timeout)), "{refused:?}");
+            assert!(elapsed < DEADLINE + Duration::from_millis(300), "{elapsed:?}");
+        }
+    }
+    replica.resume();
+    replica.until("a replica that catches up", || {
+        replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
+    });
+    let mut tasks = JoinSet::new();
+    for number in 0..100 {
+        let id = begin(&store, &format!("user {number}")).await;
+        let store = store.clone();
+        tasks.spawn(async move { store.end(id, EndReason::SignedOut).await });
+    }
+    let ended = tasks.join_all().await;
+    assert!(ended.iter().all(|ended| matches!(ended, Ok(Some(_)))), "{ended:?}");
+    assert_eq!(sessions(&read_on(&other, Cursor::start()).await.0).len(), 130);
 }

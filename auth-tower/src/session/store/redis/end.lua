@@ -16,8 +16,5 @@ elseif stands == 'unreadable' and string.byte(packed) ~= 255 then
     -- Its access tokens are still about. Nothing of it is understood, so it is kept whole behind a mark.
     redis.call('XADD', KEYS[2], '*', 'session', ARGV[6], 'reason', ARGV[5], 'at', now)
     redis.call('SET', KEYS[1], '\255' .. packed, 'KEEPTTL')
-else
-    -- Touched, so that whoever waits for the replicas waits for what happened to this key before.
-    redis.call('SET', KEYS[1], packed, 'KEEPTTL')
 end
 return {now, LEFT[stands] or 0, packed}

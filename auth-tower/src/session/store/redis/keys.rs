@@ -28,16 +28,21 @@ impl Keys {
         }
     }
 
+    /// The part that these bytes lead to.
+    pub(super) fn part(routing: [u8; 2]) -> usize {
+        usize::from(routing[0] >> 4)
+    }
+
     /// What every key of a part begins with.
     #[expect(clippy::indexing_slicing, reason = "four bits name one of sixteen")]
     pub(super) fn base(&self, routing: [u8; 2]) -> &str {
-        &self.bases[usize::from(routing[0] >> 4)]
+        &self.bases[Self::part(routing)]
     }
 
     /// The slot that the keys of a part lie in.
     #[expect(clippy::indexing_slicing, reason = "four bits name one of sixteen")]
     pub(super) fn slot(&self, routing: [u8; 2]) -> u16 {
-        slot(TAGS[usize::from(routing[0] >> 4)])
+        slot(TAGS[Self::part(routing)])
     }
 
     pub(super) fn session(&self, id: &SessionId) -> String {
@@ -57,6 +62,11 @@ impl Keys {
     /// The log of endings of the part that these bytes lead to.
     pub(super) fn feed(&self, routing: [u8; 2]) -> String {
         named(self.base(routing), "f", "")
+    }
+
+    /// What is written so that replicas can be waited for.
+    pub(super) fn mark(&self, routing: [u8; 2]) -> String {
+        named(self.base(routing), "w", "")
     }
 
     /// The logs of all parts.

@@ -75,30 +75,26 @@ impl Connection {
         }
     }
 
-    /// Sends `command`, and then waits until `replicas` have what this connection has written.
-    async fn send_and_wait(
-        &mut self,
-        command: &Cmd,
-        replicas: u32,
-        patience: Duration,
-        slot: u16,
-    ) -> RedisResult<(Value, u32)> {
+    /// Writes `mark`, and then waits until `replicas` have what this connection has written.
+    async fn mark_and_wait(&mut self, mark: &str, slot: u16, replicas: u32, patience: Duration) -> RedisResult<u32> {
+        let mut set = redis::cmd("SET");
+        set.arg(mark).arg("").arg("PX").arg(60_000);
         let mut wait = redis::cmd("WAIT");
         wait.arg(replicas)
             .arg(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
         let mut both = redis::pipe();
-        both.add_command(command.clone()).add_command(wait);
+        both.add_command(set).add_command(wait);
         match self {
-            Self::Single(connection) => both.query_async(connection).await,
+            Self::Single(connection) => both.query_async::<((), u32)>(connection).await.map(|(_, count)| count),
             Self::Cluster(connection) => {
                 let primary = SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
                 let answers = connection.route_pipeline(both, 0, 2, primary).await?;
                 let mut answers = answers.into_iter();
                 match (answers.next(), answers.next()) {
-                    (Some(answer), Some(count)) => Ok((
-                        answer.extract_error()?,
-                        redis::from_redis_value(count).map_err(RedisError::from)?,
-                    )),
+                    (Some(set), Some(count)) => {
+                        set.extract_error()?;
+                        redis::from_redis_value(count).map_err(RedisError::from)
+                    }
                     _ => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "two answers"))),
                 }
             }
@@ -195,31 +191,21 @@ impl Link {
         .await
     }
 
-    /// Runs a script and waits until `replicas` have what it wrote.
-    pub(super) async fn call_and_wait(&self, call: &Call, replicas: u32, slot: u16) -> Result<Value, StoreError> {
-        // The server gives up first, so that it says how many there were.
-        let patience = self.deadline.mul_f32(0.8);
-        let _room = self.room()?;
-        let (answer, count) = self
-            .within_deadline(|mut connection| async move {
-                let by_hash = connection.send_and_wait(call.by_hash(), replicas, patience, slot);
-                match by_hash.await {
-                    Err(error) if is_unknown_script(&error) => {
-                        let text = call.by_text();
-                        connection.send_and_wait(&text, replicas, patience, slot).await
-                    }
-                    answer => answer,
-                }
-            })
-            .await?;
-        if count < replicas {
-            tracing::warn!(target: "auth_tower::store", count, wanted = replicas, "{}", Fault::Replicas);
-            return Err(StoreError::Timeout);
-        }
-        Ok(answer)
+    /// Writes `mark`, and says how many replicas have it within `patience`, and with it all that its server was told before.
+    pub(super) async fn mark_and_wait(
+        &self,
+        mark: &str,
+        slot: u16,
+        replicas: u32,
+        patience: Duration,
+    ) -> Result<u32, StoreError> {
+        self.within_deadline(
+            |mut connection| async move { connection.mark_and_wait(mark, slot, replicas, patience).await },
+        )
+        .await
     }
 
-    fn room(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+    pub(super) fn room(&self) -> Result<SemaphorePermit<'_>, StoreError> {
         let room = self.room.try_acquire();
         room.map_err(|_| StoreError::unavailable(Fault::Queue))
     }

@@ -13,6 +13,7 @@ mod location;
 mod open;
 mod options;
 mod records;
+mod replicas;
 mod scripts;
 
 use std::fmt;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use redis::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub use options::RedisOptions;
 
@@ -31,6 +32,7 @@ use self::fault::STRANGE;
 use self::keys::{Keys, PARTS};
 use self::link::Link;
 use self::options::{Remembered, Shift, millis};
+use self::replicas::Replicas;
 use self::scripts::{Call, Step};
 use super::{
     Advance, Advanced, AllEnded, Cursor, Endings, FEED_PAGE, Found, Mark, NewSession, Retention, SessionStore,
@@ -98,9 +100,8 @@ pub struct RedisStore(Arc<Inner>);
 
 struct Inner {
     link: Link,
-    /// Where endings go that wait for replicas, so that nobody else waits behind them.
-    endings: Option<Link>,
-    replicas: u32,
+    /// Those that must have an ending before it is answered.
+    replicas: Option<Arc<Replicas>>,
     keys: Keys,
     remembered: Remembered,
     shift: Shift,
@@ -161,20 +162,8 @@ impl Inner {
     ///
     /// That it is not in its subject's index is believed only of a script that was given the index as a key: of other keys a
     /// cluster does not say that they have left with their slot, or are yet to come.
-    async fn seen(
-        &self,
-        id: SessionId,
-        waits: bool,
-        call: impl Fn(&[&str]) -> Call,
-    ) -> Result<Option<Seen>, StoreError> {
-        let ask = async |call: Call| {
-            let answer = if waits {
-                self.end(&call, id.routing()).await
-            } else {
-                self.link.call(&call).await
-            };
-            answers::seen(id, &answer?)
-        };
+    async fn seen(&self, id: SessionId, call: impl Fn(&[&str]) -> Call) -> Result<Option<Seen>, StoreError> {
+        let ask = async |call: Call| answers::seen(id, &self.link.call(&call).await?);
         let asked = async {
             let seen = ask(call(&[])).await?;
             let Some(doubtful) = seen.as_ref().filter(|seen| seen.left != Left::No) else {
@@ -191,10 +180,11 @@ impl Inner {
         Ok(seen.filter(|seen| seen.left != Left::Forgotten))
     }
 
-    async fn end(&self, call: &Call, routing: [u8; 2]) -> Result<Value, StoreError> {
-        match &self.endings {
-            Some(link) => link.call_and_wait(call, self.replicas, self.keys.slot(routing)).await,
-            None => self.link.call(call).await,
+    /// Waits for the replicas, if that is wanted; the ending is in force whatever comes of it.
+    async fn replicated(&self, routing: [u8; 2], until: Instant) -> Result<(), StoreError> {
+        match &self.replicas {
+            Some(replicas) => replicas.have_all(routing, until).await,
+            None => Ok(()),
         }
     }
 
@@ -281,7 +271,7 @@ impl SessionStore for RedisStore {
     async fn find(&self, id: SessionId) -> Result<Option<Found>, StoreError> {
         let inner = &*self.0;
         let find = |more: &[&str]| inner.call_on(&scripts::FIND, &id, more);
-        let seen = inner.seen(id, false, find).await?;
+        let seen = inner.seen(id, find).await?;
         Ok(seen.map(Seen::found))
     }
 
@@ -295,7 +285,7 @@ impl SessionStore for RedisStore {
                 .arg(inner.keys.base(id.routing()))
                 .arg(&packed[..])
         };
-        let seen = inner.seen(id, false, advance).await?;
+        let seen = inner.seen(id, advance).await?;
         Ok(seen.map(|seen| Advanced {
             before: seen.record,
             taken: seen.taken,
@@ -317,6 +307,7 @@ impl SessionStore for RedisStore {
 
     async fn end(&self, id: SessionId, reason: EndReason) -> Result<Option<Found>, StoreError> {
         let inner = &*self.0;
+        let until = Instant::now() + inner.link.deadline();
         let feed = inner.keys.feed(id.routing());
         let end = |more: &[&str]| {
             inner
@@ -324,7 +315,8 @@ impl SessionStore for RedisStore {
                 .arg(reason.code())
                 .arg(id.to_string())
         };
-        let seen = inner.seen(id, true, end).await?;
+        let seen = inner.seen(id, end).await?;
+        inner.replicated(id.routing(), until).await?;
         Ok(seen.map(Seen::found))
     }
 
@@ -335,6 +327,7 @@ impl SessionStore for RedisStore {
         reason: EndReason,
     ) -> Result<AllEnded, StoreError> {
         let inner = &*self.0;
+        let until = Instant::now() + inner.link.deadline();
         let key = subject.key();
         let mut keys = vec![
             inner.keys.index(subject),
@@ -353,7 +346,9 @@ impl SessionStore for RedisStore {
         if let Some(id) = keep {
             call = call.arg(own(&id)).arg(id.to_string());
         }
-        answers::all_ended(&inner.end(&call, key.routing()).await?)
+        let ended = answers::all_ended(&inner.link.call(&call).await?)?;
+        inner.replicated(key.routing(), until).await?;
+        Ok(ended)
     }
 
     async fn list(&self, subject: &Subject, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {

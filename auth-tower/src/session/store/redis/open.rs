@@ -12,6 +12,7 @@ use super::keys::Keys;
 use super::link::{CONNECTING, Link, Opener, single};
 use super::location::Location;
 use super::options::{RedisOptions, Remembered};
+use super::replicas::Replicas;
 use super::{Inner, RedisStore};
 use crate::session::store::StoreError;
 
@@ -29,14 +30,18 @@ pub(super) async fn open(location: Location, options: RedisOptions) -> Result<Re
     }
     examine(&location, &options, until).await?;
     let opener = || opener(&location, &options).map_err(|error| refusal(Fault::of(&error)));
+    let keys = Keys::new(&options.prefix);
+    let replicas = match options.replicas {
+        0 => None,
+        wanted => {
+            let link = Link::new(opener()?, options.deadline, options.queue);
+            Some(Arc::new(Replicas::new(link, wanted, keys.clone())))
+        }
+    };
     let store = RedisStore(Arc::new(Inner {
         link: Link::new(opener()?, options.deadline, options.queue),
-        endings: match options.replicas {
-            0 => None,
-            _ => Some(Link::new(opener()?, options.deadline, options.queue)),
-        },
-        replicas: options.replicas,
-        keys: Keys::new(&options.prefix),
+        replicas,
+        keys,
         remembered: Remembered::new(options.retention),
         shift: options.shift,
         waiters: super::feed::Waiters::default(),

@@ -74,8 +74,8 @@ impl RedisOptions {
         self
     }
 
-    /// How many replicas must have an ending before it is answered: none by default. Endings then have a connection of
-    /// their own.
+    /// How many replicas must have an ending before it is answered: none by default. They are waited for on a connection of
+    /// its own.
     ///
     /// If fewer have it within the deadline, the call fails with [`StoreError::Timeout`]; the ending is in force on the
     /// primary and in the log all the same, and asking again waits for the replicas again. See [`RedisStore`] for what this
