@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use auth_tower::session::record::{EndReason, Lifetime};
 use auth_tower::session::store::{
-    Advance, Cursor, Mark, NewSession, RedisOptions, RedisStore, SessionStore, StoreError,
+    Advance, Cursor, Mark, NewSession, RedisOptions, RedisStore, Retention, SessionStore, StoreError,
 };
 use servers::Redis;
 
@@ -286,4 +286,63 @@ async fn a_lost_index_signs_out_and_brings_nothing_back() {
     assert!(is_live(&store, new).await);
     assert!(!is_live(&store, live).await);
     assert!(server.cli(&["PTTL", &index]).parse::<u128>().unwrap() > HOUR.as_millis());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_later_version_says_more_in_the_log_is_passed_over_and_what_ends_nothing_is_refused() {
+    let server = Redis::start();
+    let store = connect(&server.url()).await;
+    let live = begin(&store, "alice").await;
+    let [one, two] = [(); 2].map(|()| session("alice").id);
+    let key = key_of(&server, live);
+    let log = format!("{}f", key.split("s:").next().unwrap());
+    let add = |fields: &[&str]| server.cli(&[&["XADD", &log, "*"], fields].concat());
+    let far = "1900000000000";
+    add(&[
+        "by",
+        "7",
+        "session",
+        &one.to_string(),
+        "reason",
+        "9",
+        "at",
+        far,
+        "more",
+        "1",
+    ]);
+    add(&["session", &two.to_string(), "at", far]);
+    assert_eq!(sessions(&read_on(&store, Cursor::start()).await.0), [one, two]);
+    let retention = Retention {
+        sessions: HOUR,
+        endings: HOUR,
+    };
+    assert_eq!(
+        store.purge(retention).await.unwrap(),
+        0,
+        "by when it happened, wherever that stands"
+    );
+    for nonsense in [
+        &["session", "nobody", "at", far][..],
+        &["device", "of alice", "at", far],
+        &["session", &one.to_string()],
+    ] {
+        let number = add(nonsense);
+        assert!(
+            matches!(
+                store.ended_since(Cursor::start(), Duration::ZERO).await,
+                Err(StoreError::Corrupt(_))
+            ),
+            "{nonsense:?}"
+        );
+        // Who starts now looks sessions up.
+        let late = connect(&server.url()).await;
+        assert!(is_live(&late, live).await);
+        assert_eq!(server.cli(&["XDEL", &log, &number]), "1");
+    }
+    server.cli(&["DEL", &log]);
+    server.cli(&["SET", &log, "somebody else's"]);
+    assert!(matches!(
+        RedisStore::connect(server.url()).await,
+        Err(StoreError::Open { .. })
+    ));
 }

@@ -73,6 +73,25 @@ pub(super) async fn ended_since(inner: &Inner, cursor: Cursor, wait: Duration) -
     }
 }
 
+/// Asks every part for something. What cannot be read there stops who follows the log, and nobody from starting: without a
+/// fresh log everybody looks sessions up.
+pub(super) async fn probe(inner: &Inner) -> Result<(), StoreError> {
+    let feeds = inner.keys.feeds();
+    let parts = feeds.iter().map(|feed| texts(inner, feed, "-", SHARE));
+    let parts = try_join_all(parts).await?;
+    if parts
+        .iter()
+        .flat_map(|(_, texts)| texts)
+        .any(|text| entry(text).is_err())
+    {
+        tracing::warn!(
+            target: "auth_tower::store",
+            "the log of endings has an entry that this version cannot read: until it is trimmed, sessions are looked up instead"
+        );
+    }
+    Ok(())
+}
+
 /// What all streams hold after `places`, which are moved on.
 async fn read(inner: &Inner, places: &mut Places) -> Result<Endings, StoreError> {
     let feeds = inner.keys.feeds();
@@ -130,15 +149,20 @@ async fn entries(
     from: &str,
     count: usize,
 ) -> Result<(Timestamp, Vec<(Place, Ending)>), StoreError> {
+    let (now, texts) = texts(inner, feed, from, count).await?;
+    let entries = texts.iter().map(entry).collect::<Result<_, _>>()?;
+    Ok((now, entries))
+}
+
+async fn texts(inner: &Inner, feed: &str, from: &str, count: usize) -> Result<(Timestamp, Vec<Value>), StoreError> {
     let call = READ_FEED.on(&[feed]).arg(inner.shift.millis()).arg(from).arg(count);
     let Value::Array(answer) = inner.link.call_beside(&call).await? else {
         return Err(STRANGE);
     };
-    let [now, Value::Array(entries)] = &answer[..] else {
+    let Ok([now, Value::Array(texts)]) = <[Value; 2]>::try_from(answer) else {
         return Err(STRANGE);
     };
-    let entries = entries.iter().map(entry).collect::<Result<_, _>>()?;
-    Ok((answers::moment(now)?, entries))
+    Ok((answers::moment(&now)?, texts))
 }
 
 fn entry(value: &Value) -> Result<(Place, Ending), StoreError> {
@@ -162,18 +186,24 @@ fn entry(value: &Value) -> Result<(Place, Ending), StoreError> {
         texts.push(text);
     }
     let session = |text: &str| text.parse::<SessionId>().map_err(|_| UNREADABLE);
-    let (what, at) = match texts[..] {
-        ["session", id, "reason", _, "at", at] => (Ended::Session(session(id)?), at),
-        ["subject", key, "keep", keep, "reason", _, "at", at] => {
+    // A later version may say more.
+    let said = |name: &str| match texts.chunks_exact(2).find(|pair| pair.first() == Some(&name)) {
+        Some([_, text]) => Some(*text),
+        _ => None,
+    };
+    let what = match (said("session"), said("subject"), said("keep")) {
+        (Some(id), None, None) => Ended::Session(session(id)?),
+        (None, Some(key), Some(keep)) => {
             let subject = subject_key(key).ok_or(UNREADABLE)?;
             let keep = match keep {
                 "" => None,
                 id => Some(session(id)?),
             };
-            (Ended::AllOf { subject, keep }, at)
+            Ended::AllOf { subject, keep }
         }
         _ => return Err(UNREADABLE),
     };
+    let at = said("at").ok_or(UNREADABLE)?;
     let at = Timestamp::from_millis(at.parse().map_err(|_| UNREADABLE)?);
     let print = print.finalize();
     let place = Place {

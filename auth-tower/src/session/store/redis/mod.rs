@@ -124,13 +124,6 @@ impl RedisStore {
     pub async fn connect(address: impl AsRef<str>) -> Result<Self, StoreError> {
         RedisOptions::new().connect(address).await
     }
-
-    /// Asks every part for something.
-    async fn probe(&self) -> Result<(), StoreError> {
-        feed::ended_since(&self.0, Cursor::start(), Duration::ZERO)
-            .await
-            .map(drop)
-    }
 }
 
 impl fmt::Debug for RedisStore {

@@ -13,7 +13,7 @@ use super::link::{CONNECTING, Link, Opener, single};
 use super::location::Location;
 use super::options::{RedisOptions, Remembered};
 use super::replicas::Replicas;
-use super::{Inner, RedisStore};
+use super::{Inner, RedisStore, feed};
 use crate::session::store::StoreError;
 
 /// How long opening may take in all, a server that is still loading its data included.
@@ -44,10 +44,10 @@ pub(super) async fn open(location: Location, options: RedisOptions) -> Result<Re
         keys,
         remembered: Remembered::new(options.retention),
         shift: options.shift,
-        waiters: super::feed::Waiters::default(),
+        waiters: feed::Waiters::default(),
     }));
     // Every part is asked once: a user without rights, a replica, a cluster with holes show here.
-    match timeout_at(until, store.probe()).await {
+    match timeout_at(until, feed::probe(&store.0)).await {
         Ok(Ok(())) => Ok(store),
         Ok(Err(error)) => Err(restate(error)),
         Err(_) => Err(refusal(Fault::Silent)),

@@ -2,9 +2,12 @@
 local before = clock(ARGV[1]) - ARGV[2]
 local old, last = 0, nil
 for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', ARGV[3])) do
-    local fields = entry[2]
     -- By the entry's own word, and by its number if it has none.
-    local at = tonumber(fields[#fields]) or tonumber(string.match(entry[1], '^%d+'))
+    local at
+    for field = 1, #entry[2] - 1, 2 do
+        at = at or entry[2][field] == 'at' and tonumber(entry[2][field + 1])
+    end
+    at = at or tonumber(string.match(entry[1], '^%d+'))
     if at >= before then
         break
     end
