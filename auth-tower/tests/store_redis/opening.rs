@@ -107,6 +107,19 @@ async fn a_server_that_evicts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_of_which_one_server_evicts() {
+    let cluster = RedisCluster::start();
+    let [first, _, last] = cluster.nodes();
+    last.cli(&["CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru"]);
+    for asked in [first, last] {
+        let reason = refused(&asked.url().replace("redis:", "redis+cluster:")).await;
+        assert!(reason.contains("noeviction"), "{reason}");
+    }
+    last.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    connect(&cluster.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_for_a_server_and_a_server_for_a_cluster() {
     let one = Redis::shared();
     let reason = refused(&format!("redis+cluster://127.0.0.1:{}", one.port())).await;

@@ -1,9 +1,11 @@
 //! Connecting for the first time, and what would make the store lose what it promises to keep.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::cluster::ClusterClientBuilder;
+use redis::cluster::{ClusterClient, ClusterClientBuilder};
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::{Client, ConnectionInfo, RedisResult, TlsCertificates};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -89,8 +91,48 @@ fn client(node: &ConnectionInfo, is_tls: bool, certificates: TlsCertificates) ->
     }
 }
 
-/// Asks the servers that were named what they are. Of a cluster one that answers is enough.
+/// Asks the servers what they are.
 async fn examine(location: &Location, options: &RedisOptions, until: Instant) -> Result<(), StoreError> {
+    let Some(first) = first_answer(location, options, until).await? else {
+        return Ok(());
+    };
+    judge(&first, location.is_cluster)?;
+    // Each keeps a part of the sessions, and has settings of its own.
+    let opener = opener(location, options).map_err(|error| refusal(Fault::of(&error)))?;
+    let all = match opener {
+        Opener::Single(_) => vec![first],
+        Opener::Cluster(client) => {
+            let asked = primaries(&client).await;
+            asked.map_err(|error| refusal(Fault::of(&error)))?
+        }
+    };
+    for info in &all {
+        judge(info, location.is_cluster)?;
+    }
+    if all.iter().any(|info| said(info, "aof_enabled") == Some("0")) {
+        tracing::warn!(
+            target: "auth_tower::store",
+            "the server keeps no append-only file: a crash forgets sign-ins and sign-outs; set appendonly yes"
+        );
+    }
+    Ok(())
+}
+
+/// What each primary of a cluster says of itself.
+async fn primaries(client: &ClusterClient) -> RedisResult<Vec<String>> {
+    let mut connection = client.get_async_connection().await?;
+    let everywhere = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+    let answers = connection.route_command(redis::cmd("INFO"), everywhere).await?;
+    let answers: HashMap<String, String> = redis::from_redis_value(answers)?;
+    Ok(answers.into_values().collect())
+}
+
+/// What the first of the named servers that answers says; nothing if it may not say.
+async fn first_answer(
+    location: &Location,
+    options: &RedisOptions,
+    until: Instant,
+) -> Result<Option<String>, StoreError> {
     let mut unreachable = Fault::Refused;
     for node in &location.nodes {
         loop {
@@ -105,7 +147,7 @@ async fn examine(location: &Location, options: &RedisOptions, until: Instant) ->
             };
             let fault = match timeout(CONNECTING * 2, asked).await {
                 Ok(Ok(info)) if said(&info, "loading") == Some("1") => Fault::Loading,
-                Ok(Ok(info)) => return judge(&info, location.is_cluster),
+                Ok(Ok(info)) => return Ok(Some(info)),
                 Ok(Err(error)) => Fault::of(&error),
                 Err(_) => Fault::Silent,
             };
@@ -116,7 +158,7 @@ async fn examine(location: &Location, options: &RedisOptions, until: Instant) ->
                         target: "auth_tower::store",
                         "the user may not run INFO, so nobody knows whether this server evicts sessions or saves them"
                     );
-                    return Ok(());
+                    return Ok(None);
                 }
                 Fault::Refused | Fault::Silent | Fault::Lost | Fault::Network if location.is_cluster => {
                     unreachable = fault;
@@ -164,12 +206,6 @@ fn judge(info: &str, is_cluster: bool) -> Result<(), StoreError> {
              noeviction, or maxmemory to 0",
             None,
         ));
-    }
-    if said(info, "aof_enabled") == Some("0") {
-        tracing::warn!(
-            target: "auth_tower::store",
-            "the server keeps no append-only file: a crash forgets sign-ins and sign-outs; set appendonly yes"
-        );
     }
     Ok(())
 }
