@@ -4,7 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use auth_tower::session::store::{RedisOptions, RedisStore, StoreError};
+use auth_tower::session::record::EndReason;
+use auth_tower::session::store::{RedisOptions, RedisStore, SessionStore as _, StoreError};
 use servers::{Redis, RedisCluster};
 
 use crate::support::{begin, connect, is_live};
@@ -117,6 +118,55 @@ async fn a_cluster_of_which_one_server_evicts() {
     }
     last.cli(&["CONFIG", "SET", "maxmemory", "0"]);
     connect(&cluster.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_that_are_silent_are_not_waited_for_one_after_the_other() {
+    let silent = [(); 6].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let nodes = silent.each_ref().map(|node| node.local_addr().unwrap().to_string());
+    let begun = Instant::now();
+    let reason = refused(&format!("redis+cluster://:hunter2@{}", nodes.join(","))).await;
+    assert!(reason.contains("cannot be reached"), "{reason}");
+    assert!(begun.elapsed() < Duration::from_millis(5_500), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_with_the_rights_that_the_refusal_names() {
+    let create = |node: &Redis, rights: &str| {
+        let mut command = vec!["ACL", "SETUSER", "named", "on", ">hunter2", "~auth:*"];
+        command.extend(rights.split(' ').filter(|right| right.starts_with('+')));
+        assert_eq!(node.cli(&command), "OK");
+    };
+    let server = Redis::start();
+    let cluster = RedisCluster::start();
+    let one = format!("redis://named:hunter2@127.0.0.1:{}", server.port());
+    let many = cluster.url().replace("//", "//named:hunter2@");
+    let servers = [&server].into_iter().chain(cluster.nodes());
+    servers.clone().for_each(|node| create(node, "+info"));
+    let (named, of_a_cluster) = (refused(&one).await, refused(&many).await);
+    assert_eq!(named, of_a_cluster);
+    let (rights, more) = named.split_once(", on a cluster also ").unwrap();
+    create(&server, rights);
+    cluster
+        .nodes()
+        .iter()
+        .for_each(|node| create(node, &format!("{rights} {more}")));
+    for url in [one, many] {
+        let store = RedisOptions::new()
+            .with_replicas(1)
+            .with_deadline(Duration::from_millis(500));
+        let store = store.connect(url).await.unwrap();
+        let id = begin(&store, "alice").await;
+        let ended = store.end(id, EndReason::SignedOut).await;
+        assert!(
+            matches!(ended, Err(StoreError::Timeout)),
+            "there is no replica: {ended:?}"
+        );
+        assert!(!is_live(&store, id).await);
+    }
+    for node in servers {
+        assert_eq!(node.cli(&["ACL", "LOG"]).matches("wait").count(), 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

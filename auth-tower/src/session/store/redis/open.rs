@@ -30,7 +30,8 @@ pub(super) async fn open(location: Location, options: RedisOptions) -> Result<Re
         // The driver panics where a program has not chosen, or has two to choose from. Somebody may have chosen meanwhile.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     }
-    examine(&location, &options, until).await?;
+    let examined = timeout_at(until, examine(&location, &options, until)).await;
+    examined.unwrap_or_else(|_| Err(refusal(Fault::Silent)))?;
     let opener = || opener(&location, &options).map_err(|error| refusal(Fault::of(&error)));
     let keys = Keys::new(&options.prefix);
     let replicas = match options.replicas {
@@ -243,7 +244,9 @@ fn refusal(fault: Fault) -> StoreError {
             "no TLS connection comes about; check that the server speaks TLS, and by whom its certificate is signed"
         }
         Fault::Denied => "the server asks for another user or password; put them into the address",
-        Fault::Forbidden => "the user lacks rights; it needs ~prefix* +@scripting +@read +@write +time +wait",
+        Fault::Forbidden => {
+            "the user lacks rights; it needs ~prefix* +@scripting +@read +@write +time +wait +info, on a cluster also +cluster|slots +ping"
+        }
         Fault::Loading => "the server is still loading its data; come again later",
         Fault::ReadOnly => "the server is a replica; give the address of its primary",
         Fault::Cluster | Fault::Moving | Fault::NoPrimary => "the cluster does not serve all of its slots",
