@@ -113,6 +113,10 @@ async fn a_strangers_keys_are_neither_believed_nor_changed() {
         store.end(id, EndReason::SignedOut).await,
         Err(StoreError::Corrupt(_))
     ));
+    let sound = begin(&store, "bob").await;
+    let marks = [id, sound].map(|id| Mark { id, generation: 1 });
+    store.mark_seen(marks.into()).await.unwrap();
+    assert!(store.find(sound).await.unwrap().unwrap().record.rotation.seen);
     assert_eq!(server.cli(&["HGET", &key, "of"]), "somebody else");
     let log = server.cli(&["KEYS", "auth:{*}f"]);
     assert_eq!(log, "", "nothing has ended");
