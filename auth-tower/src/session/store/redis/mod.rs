@@ -9,6 +9,7 @@ mod fault;
 mod feed;
 mod keys;
 mod link;
+mod list;
 mod location;
 mod open;
 mod options;
@@ -28,7 +29,6 @@ use tokio::time::{Instant, timeout};
 pub use options::RedisOptions;
 
 use self::answers::{Left, Seen};
-use self::fault::STRANGE;
 use self::keys::{Keys, PARTS};
 use self::link::Link;
 use self::options::{Remembered, Shift, millis};
@@ -38,7 +38,6 @@ use super::{
     Advance, Advanced, AllEnded, Cursor, Endings, FEED_PAGE, Found, Mark, NewSession, Retention, SessionStore,
     StoreError,
 };
-use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject};
 use crate::session::record::{EndReason, Lifetime, SessionRecord};
 
@@ -107,9 +106,6 @@ struct Inner {
     shift: Shift,
     waiters: feed::Waiters,
 }
-
-/// The most sessions of one subject that a script sorts. More are sorted here, for one more round trip.
-const SORTED_THERE: usize = 1_000;
 
 /// How many marks of one call are under way at once.
 const MARKS_AT_ONCE: usize = 64;
@@ -180,52 +176,6 @@ impl Inner {
             None => Ok(()),
         }
     }
-
-    /// The newest of a subject's sessions, where they are too many for a script to sort: their places are sorted here, and
-    /// those that are still in the index then are read.
-    async fn list_of_many(
-        &self,
-        subject: &Subject,
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Vec<SessionRecord>, StoreError> {
-        let mut places = self.link.places(&self.keys.index(subject), now).await?;
-        places.sort_unstable_by(|one, other| other.cmp(one));
-        let mut places = &places[..];
-        let mut records = Vec::new();
-        while records.len() < limit && !places.is_empty() {
-            let wanted = (limit - records.len()).min(SORTED_THERE).min(places.len());
-            let (some, rest) = places.split_at(wanted);
-            places = rest;
-            let call = self.call_list(subject, wanted).arg(some);
-            let (now, listed) = answers::list(&self.link.call(&call).await?)?;
-            records.extend(live(listed.ok_or(STRANGE)?, subject, now));
-        }
-        records.reverse();
-        Ok(records)
-    }
-
-    fn call_list(&self, subject: &Subject, limit: usize) -> Call {
-        let routing = subject.key().routing();
-        scripts::LIST
-            .on(&[&self.keys.index(subject)])
-            .arg(self.shift.millis())
-            .arg(self.keys.base(routing))
-            .arg(&routing[..])
-            .arg(limit)
-            .arg(SORTED_THERE)
-    }
-}
-
-/// Those that live and are the subject's: an index that was tampered with lists nothing that is not.
-fn live(records: Vec<SessionRecord>, subject: &Subject, now: Timestamp) -> impl Iterator<Item = SessionRecord> {
-    records.into_iter().filter(move |record| {
-        if record.subject != *subject {
-            answers::left_out();
-            return false;
-        }
-        record.over(now).is_none()
-    })
 }
 
 impl SessionStore for RedisStore {
@@ -349,16 +299,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn list(&self, subject: &Subject, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
-        let inner = &*self.0;
-        let call = inner.call_list(subject, limit);
-        match answers::list(&inner.link.call(&call).await?)? {
-            (now, Some(listed)) => {
-                let mut records: Vec<_> = live(listed, subject, now).collect();
-                records.reverse();
-                Ok(records)
-            }
-            (now, None) => inner.list_of_many(subject, limit, now).await,
-        }
+        self.0.list(subject, limit).await
     }
 
     async fn ended_since(&self, cursor: Cursor, wait: Duration) -> Result<Endings, StoreError> {
