@@ -137,7 +137,8 @@ async fn an_ending_waits_for_the_replicas_that_were_asked_for() {
     let store = options.connect(primary.url()).await.unwrap();
     let one = begin(&store, "alice").await;
     let two = begin(&store, "alice").await;
-    end(&store, one).await;
+    // A replica that has just come acknowledges nothing for up to a second.
+    while store.end(one, EndReason::SignedOut).await.is_err() {}
     replica.pause();
     let begun = Instant::now();
     let refused = store.end(two, EndReason::SignedOut).await;
@@ -156,7 +157,10 @@ async fn an_ending_waits_for_the_replicas_that_were_asked_for() {
     });
     let found = store.end(two, EndReason::SignedOut).await.unwrap().unwrap();
     assert_eq!(found.record.over(found.now), Some(Over::Ended(EndReason::SignedOut)));
-    assert_eq!(sessions(&read_on(&store, Cursor::start()).await.0), [one, two]);
+    let three = begin(&store, "alice").await;
+    primary.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    end(&store, three).await;
+    assert_eq!(sessions(&read_on(&store, Cursor::start()).await.0), [one, two, three]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,10 +201,14 @@ async fn endings_do_not_queue_behind_those_that_wait_for_a_replica_that_is_away(
     replica.until("a replica that catches up", || {
         replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
     });
+    let patient = RedisOptions::new()
+        .with_replicas(1)
+        .with_deadline(Duration::from_secs(10));
+    let patient = patient.connect(primary.url()).await.unwrap();
     let mut tasks = JoinSet::new();
     for number in 0..100 {
-        let id = begin(&store, &format!("user {number}")).await;
-        let store = store.clone();
+        let id = begin(&patient, &format!("user {number}")).await;
+        let store = patient.clone();
         tasks.spawn(async move { store.end(id, EndReason::SignedOut).await });
     }
     let ended = tasks.join_all().await;

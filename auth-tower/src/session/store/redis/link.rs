@@ -77,11 +77,14 @@ impl Connection {
 
     /// Writes `mark`, and then waits until `replicas` have what this connection has written.
     async fn mark_and_wait(&mut self, mark: &str, slot: u16, replicas: u32, patience: Duration) -> RedisResult<u32> {
-        let mut set = redis::cmd("SET");
-        set.arg(mark).arg("").arg("PX").arg(60_000);
+        // As the endings, this is not refused for want of memory.
+        const SET: &str = "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], '', 'PX', 60000)";
+        let mut set = redis::cmd("EVAL");
+        set.arg(SET).arg(1).arg(mark);
         let mut wait = redis::cmd("WAIT");
-        wait.arg(replicas)
-            .arg(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
+        // None at all would be for ever.
+        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1);
+        wait.arg(replicas).arg(patience);
         let mut both = redis::pipe();
         both.add_command(set).add_command(wait);
         match self {

@@ -43,7 +43,7 @@ impl Replicas {
 
     /// Returns when enough replicas have what was written to the part of `routing` before.
     pub(super) async fn have_all(self: &Arc<Self>, routing: [u8; 2], until: Instant) -> Result<(), StoreError> {
-        let _room = self.link.room()?;
+        let _room = self.link.room().map_err(|_| StoreError::Timeout)?;
         let part = Keys::part(routing);
         let queue = self
             .queues
