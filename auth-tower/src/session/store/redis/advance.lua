@@ -18,8 +18,9 @@ if packed and #packed > 53 then
             end
             local index, place = ARGV[1] .. 'u:' .. string.sub(packed, 55, 54 + length), created .. id
             -- Nothing happens, and nothing is answered, if the session is not in the index: it was left behind. A deadline that
-            -- stays where it was changes nothing there either. As a number it would be written with 17 digits, which takes longer.
-            if call('ZADD', index, 'XX', 'CH', string.format('%d', next_idle), place) == 1 or call('ZRANK', index, place) then
+            -- stays where it was changes nothing there either. As a number it would be written with 17 digits, which takes longer;
+            -- `%d` is too short for it on a machine of 32 bits.
+            if call('ZADD', index, 'XX', 'CH', string.format('%.0f', next_idle), place) == 1 or call('ZRANK', index, place) then
                 local moved = struct.pack('>c11c6I6I6I6', head, created, now, now, next_idle)
                 if next_idle <= kept and kept <= next_idle + stay / 64 then
                     call('SETRANGE', KEYS[1], '0', moved)
