@@ -311,12 +311,10 @@ impl Engine {
             };
         }
         let mut over = None;
-        let mut tried = false;
         for refresh in &cookies.authentic {
             if wanted.is_some_and(|session| session != refresh.session_id) {
                 continue;
             }
-            tried = true;
             match self.exchange(refresh).await {
                 Ok(exchanged) => {
                     let token = exchanged.issued.verified.clone();
@@ -327,7 +325,8 @@ impl Engine {
                 Err(ExchangeError::Unavailable(denial)) => return Identity::Refused(denial.presented(presented)),
             }
         }
-        let Some(end) = over.filter(|_| tried) else {
+        // Either there was none of the wanted session, or each that there was came to an end.
+        let Some(end) = over else {
             return Identity::Refused(self.denial(Code::InvalidToken).presented(true));
         };
         if end.clears_cookie() {

@@ -95,7 +95,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Ends a session and appends it to the feed, if it was not over yet. Returns the record as it was before, if the
     /// session is known. Idempotent; the first reason stays.
     ///
-    /// An expired session counts as over: its reason is not set and nothing is appended.
+    /// An expired session counts as over: its reason is not set and nothing is appended. One that cannot be read is appended all
+    /// the same, for the sake of the access tokens that it gave out, and answered with [`StoreError::Corrupt`].
     fn end(&self, id: SessionId, reason: EndReason) -> impl Future<Output = Result<Option<Found>, StoreError>> + Send;
 
     /// Ends every live session of a subject, except `keep`, in one round trip and with **one** feed entry, whatever their

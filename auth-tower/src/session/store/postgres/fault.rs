@@ -37,7 +37,6 @@ pub(super) fn of_step(error: &Error) -> StoreError {
     match code(error).as_deref() {
         // Cancelled by our own `statement_timeout`, or by an administrator.
         Some("57014") => StoreError::Timeout,
-        Some("XX001" | "XX002") => StoreError::Corrupt("a page of the database is damaged"),
         Some("22021" | "22P05") => StoreError::Corrupt("a text of the session cannot be kept"),
         _ if matches!(
             error,
@@ -71,7 +70,16 @@ pub(super) fn of_opening(error: &Error) -> StoreError {
             Error::Configuration(_) => {
                 "the address is none of PostgreSQL; write postgres://user:password@host/database"
             }
-            Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            // Which of them it is depends on what had arrived by then.
+            Error::Io(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::UnexpectedEof
+                        | io::ErrorKind::ConnectionReset
+                        | io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::BrokenPipe
+                ) =>
+            {
                 "what listens there hung up; is it PostgreSQL?"
             }
             // What rustls thinks of a certificate.

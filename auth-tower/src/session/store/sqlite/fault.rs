@@ -12,12 +12,8 @@ pub(super) fn of_step(error: Error) -> StoreError {
 /// The same, for each of those whom one error has hit.
 pub(super) fn of_batch(error: &Error) -> StoreError {
     match code(error) {
-        Some(cause) => match cause.code {
-            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
-                StoreError::Corrupt("a page of the database is damaged")
-            }
-            _ => StoreError::unavailable(cause),
-        },
+        // Also where the file is damaged: that is no fault of one session, and nothing was carried out.
+        Some(cause) => StoreError::unavailable(cause),
         None => StoreError::Corrupt("a column is not of its type"),
     }
 }
