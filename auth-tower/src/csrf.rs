@@ -4,7 +4,7 @@
 //! browser tells where a request came from: `Sec-Fetch-Site` (Fetch Metadata), else `Origin` (RFC 6454). A bearer header
 //! needs none of this, because no other site can make a browser send one.
 
-use crate::request::{RequestFacts, Single};
+use crate::facts::{RequestFacts, Single};
 
 /// What a cookie of this request may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

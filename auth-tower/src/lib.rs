@@ -44,54 +44,55 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accounts;
+pub mod adapter;
 mod auth;
-mod claims;
 mod clock;
 mod config;
 mod csrf;
 mod engine;
-mod event;
-mod exchange;
-mod gauges;
+mod events;
+mod facts;
 mod handle;
 mod id;
+mod jose;
+mod keys;
 pub mod layer;
-#[cfg(feature = "argon2")]
-mod passwords;
-mod request;
 mod revocation;
 mod routes;
 pub mod session;
-mod shared_clock;
-mod store_calls;
+pub mod store;
 mod token;
 mod wire;
 
-pub use accounts::{Accounts, AccountsError, AppClaims, Grant, Login, Password};
-pub use auth::{Auth, AuthorityBuilder, Health};
-pub use claims::Claims;
-pub use clock::{Clock, Timestamp};
-pub use config::{AccessTransport, ConfigError, CookieConfig, OnOutage, SameSite};
-pub use event::Event;
-pub use handle::Handle;
-pub use id::{InvalidId, SessionId, Subject, SubjectKey};
 #[cfg(feature = "argon2")]
-pub use passwords::Passwords;
-pub use request::RequestFacts;
-pub use routes::{Endpoint, Reply, RequestBody, Route};
+pub use accounts::passwords::Passwords;
+pub use accounts::{Accounts, AccountsError, AppClaims, Grant, Login, Password};
+pub use auth::authority::AuthorityBuilder;
+pub use auth::{Auth, Health};
+pub use clock::{Clock, Timestamp};
+pub use config::OnOutage;
+pub use config::cookie::{AccessTransport, CookieConfig, SameSite};
+pub use config::error::ConfigError;
+pub use events::Event;
+pub use handle::Handle;
+pub use handle::claims::Claims;
+pub use handle::session::{Session, SessionInfo, SignedIn};
+pub use handle::watch::Watch;
+pub use id::{InvalidId, SessionId, Subject, SubjectKey};
+pub use jose::algorithm::{Algorithm, UnknownAlgorithm};
+pub use keys::error::{FileProblem, KeyError, VariableProblem};
+pub use keys::refresh_key::RefreshKey;
+pub use keys::ring::{KeyRing, KeyRingBuilder};
+pub use keys::signing::SigningKey;
+pub use keys::verifying::VerifyingKey;
 #[cfg(feature = "memory")]
-pub use session::store::MemoryStore;
+pub use store::memory::MemoryStore;
 #[cfg(feature = "postgres")]
-pub use session::store::PostgresStore;
-#[cfg(feature = "sqlite")]
-pub use session::store::SqliteStore;
-pub use session::store::StoreError;
+pub use store::postgres::{Migrations, PostgresOptions, PostgresStore, Proxy, Rotations};
 #[cfg(feature = "redis")]
-pub use session::store::{RedisOptions, RedisStore};
-pub use session::{Session, Watch};
-pub use token::{
-    Algorithm, FileProblem, KeyError, KeyRing, KeyRingBuilder, RefreshKey, Registered, SigningKey, VariableProblem,
-    VerifyingKey,
-};
+pub use store::redis::{RedisOptions, RedisStore};
+#[cfg(feature = "sqlite")]
+pub use store::sqlite::{SqliteOptions, SqliteStore};
+pub use token::claims::Registered;
+pub use wire::denial::{Code, Denial, Rendered};
 pub use wire::grpc::GrpcStatus;
-pub use wire::problem::{Code, Denial, Rendered};

@@ -1,6 +1,10 @@
 //! The cookie policy, adjustable within what browsers accept.
 
-use super::ConfigError;
+use std::time::Duration;
+
+use cookie::Cookie;
+
+use super::error::ConfigError;
 
 /// When a browser sends the cookie with requests that other sites cause (RFC 6265bis §5.6.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -128,6 +132,31 @@ impl CookieConfig {
             ));
         }
         Ok(())
+    }
+
+    /// A `Set-Cookie` value that stores `value` for `max_age`.
+    pub(crate) fn set(&self, value: &str, max_age: Duration) -> String {
+        // Zero would remove the cookie (RFC 6265 §5.2.2), and with it the client's chance to hear why its session is over.
+        let seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX).max(1);
+        self.build(value, seconds)
+    }
+
+    /// A `Set-Cookie` value that removes the cookie: same name, path and domain, as RFC 6265 §5.3 compares them.
+    pub(crate) fn clear(&self) -> String {
+        self.build("", 0)
+    }
+
+    fn build(&self, value: &str, max_age: i64) -> String {
+        let mut cookie = Cookie::build((self.name.as_str(), value))
+            .http_only(true)
+            .secure(self.secure)
+            .same_site(self.same_site.into())
+            .path(self.path.as_str())
+            .max_age(time::Duration::seconds(max_age));
+        if let Some(domain) = &self.domain {
+            cookie = cookie.domain(domain.as_str());
+        }
+        cookie.build().to_string()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is wrong with a setting.
 
-use crate::token::KeyError;
+use crate::keys::error::KeyError;
 
 /// A setting, or a combination of settings, that cannot work. Found when the value is built, never later.
 #[derive(Debug, thiserror::Error)]

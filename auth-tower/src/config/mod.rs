@@ -1,21 +1,20 @@
 //! Settings and their cross-checks.
 
-mod cookie;
+pub(crate) mod cookie;
 pub(crate) mod defaults;
-mod error;
+pub(crate) mod error;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use cookie::{AccessTransport, CookieConfig, SameSite};
-pub use error::ConfigError;
-
 use crate::clock::Clock;
+use crate::config::cookie::{AccessTransport, CookieConfig};
+use crate::config::error::ConfigError;
 use crate::csrf::CsrfPolicy;
-use crate::event::Event;
-use crate::session::record::Lifetime;
+use crate::events::Event;
+use crate::session::Lifetime;
 use crate::session::rotation::{Policy, Reuse};
-use crate::wire::problem::Renderer;
+use crate::wire::denial::Renderer;
 
 /// What happens to a valid access token when neither the revocation feed nor the store can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

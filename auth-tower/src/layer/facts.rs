@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, Method, Uri, header};
 
-use crate::request::RequestFacts;
+use crate::facts::RequestFacts;
 
 /// The facts of a request of the `http` crate's 1.x generation (hyper 1, axum, tonic).
 #[derive(Clone, Copy)]

@@ -11,10 +11,10 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::ResponseBody;
-use crate::claims::Claims;
 use crate::handle::Handle;
-use crate::routes::Reply;
-use crate::wire::problem::Denial;
+use crate::handle::claims::Claims;
+use crate::wire::denial::Denial;
+use crate::wire::reply::Reply;
 
 pin_project! {
     /// The answer of an [`AuthService`](super::AuthService): the inner one, with the handle's headers.

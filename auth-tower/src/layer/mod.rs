@@ -1,9 +1,9 @@
 //! The tower shell: reads facts off a request, asks the core, writes its answer onto the response.
 //!
-//! [`AuthLayer`] is lazy. It leaves a [`Handle`](crate::Handle) in the request's extensions; nothing is verified until an
+//! [`AuthLayer`] is lazy. It leaves a [`Handle`](crate::handle::Handle) in the request's extensions; nothing is verified until an
 //! extractor asks, and the response carries what came of it. [`AuthLayer::required`] makes a layer for services without
 //! extractors (hyper, tonic): it asks before the service is called, refuses what has no user, and leaves the verified
-//! [`Claims`](crate::Claims) in the extensions.
+//! [`Claims`](crate::handle::claims::Claims) in the extensions.
 //!
 //! ```
 //! use auth_tower::{Auth, Claims};
@@ -24,15 +24,15 @@
 //! # }
 //! ```
 //!
-//! What outlives its request (a stream, an upgraded connection) finds the [`Handle`](crate::Handle) there too, and ends with its
-//! session by [`Handle::watch`](crate::Handle::watch).
+//! What outlives its request (a stream, an upgraded connection) finds the [`Handle`](crate::handle::Handle) there too, and ends with its
+//! session by [`Handle::watch`](crate::handle::Handle::watch).
 //!
 //! # gRPC
 //!
 //! A request whose `content-type` is `application/grpc` (with any suffix) is refused as gRPC is: HTTP status 200, the truth in
 //! `grpc-status` and `grpc-message`, no body, and as metadata `auth-code`, `www-authenticate`, `retry-after` and what the cookies
-//! need. [`GrpcStatus`](crate::GrpcStatus) has the table; a handler that asks by itself gets the same from
-//! [`Denial::grpc`](crate::Denial::grpc). Behind the lazy layer the request of a gRPC call is read by the layer, because its handler
+//! need. [`GrpcStatus`](crate::wire::grpc::GrpcStatus) has the table; a handler that asks by itself gets the same from
+//! [`Denial::grpc`](crate::wire::denial::Denial::grpc). Behind the lazy layer the request of a gRPC call is read by the layer, because its handler
 //! never sees it.
 //!
 //! gRPC clients keep no cookies as a rule: one whose token has expired is told `UNAUTHENTICATED` with `auth-code:
@@ -51,15 +51,16 @@ mod service;
 
 use std::fmt;
 
-pub use body::ResponseBody;
-pub use facts::HttpFacts;
-pub use future::{RequiredFuture, ResponseFuture};
-pub use required::{Required, RequiredLayer};
-pub use service::AuthService;
 use tower_layer::Layer;
 
 use crate::auth::Auth;
 use crate::config::OnOutage;
+
+pub use self::body::ResponseBody;
+pub use self::facts::HttpFacts;
+pub use self::future::{RequiredFuture, ResponseFuture};
+pub use self::required::{Required, RequiredLayer};
+pub use self::service::AuthService;
 
 /// Puts the lazy handle into requests, and what came of it onto responses.
 #[must_use]

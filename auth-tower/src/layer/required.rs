@@ -13,7 +13,7 @@ use super::future::RequiredFuture;
 use crate::auth::Auth;
 use crate::config::OnOutage;
 
-/// Refuses requests without a user, and leaves [`Claims<C>`](crate::Claims) in the extensions of all others.
+/// Refuses requests without a user, and leaves [`Claims<C>`](crate::handle::claims::Claims) in the extensions of all others.
 #[must_use]
 pub struct RequiredLayer<C> {
     auth: Auth<C>,

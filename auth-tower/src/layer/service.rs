@@ -13,7 +13,7 @@ use crate::auth::Auth;
 use crate::config::OnOutage;
 use crate::wire::grpc;
 
-/// A service whose requests carry a [`Handle`](crate::Handle).
+/// A service whose requests carry a [`Handle`](crate::handle::Handle).
 pub struct AuthService<S, C> {
     inner: S,
     auth: Auth<C>,

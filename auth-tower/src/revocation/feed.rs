@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Revocations;
+use crate::clock::synced::SharedClock;
 use crate::config::defaults;
-use crate::gauges;
-use crate::session::store::erased::ErasedStore;
-use crate::session::store::{Cursor, Retention};
-use crate::shared_clock::SharedClock;
-use crate::store_calls::StoreCalls;
+use crate::events::metrics;
+use crate::revocation::registry::Revocations;
+use crate::store::erased::ErasedStore;
+use crate::store::feed::Cursor;
+use crate::store::guard::StoreCalls;
 
 /// Between two looks at a log that cannot be read. It is also how soon an idle instance notices that the store is back.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -49,31 +49,6 @@ pub(crate) async fn follow(
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
-        gauges::feed(&revocations, &clock, clock.now());
-    }
-}
-
-/// Removes what is over, in bounded batches, until the task is aborted.
-pub(crate) async fn purge(
-    store: Arc<dyn ErasedStore>,
-    calls: Arc<StoreCalls>,
-    retention: Retention,
-    deadline: Duration,
-) {
-    loop {
-        // Instances that were started together should not all purge at the same moment.
-        let jitter = rand::random_range(0.5..1.5);
-        tokio::time::sleep(defaults::PURGE_EVERY.mul_f64(jitter)).await;
-        loop {
-            match calls.within(deadline, store.purge(retention)).await {
-                Ok(0) => break,
-                // Between batches, requests come first.
-                Ok(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-                Err(error) => {
-                    tracing::warn!(target: "auth", %error, "what is over could not be removed");
-                    break;
-                }
-            }
-        }
+        metrics::feed(&revocations, &clock, clock.now());
     }
 }

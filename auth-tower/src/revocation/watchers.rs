@@ -18,16 +18,16 @@ use crate::id::{SessionId, SubjectKey};
 pub(crate) type Key = (SessionId, OnOutage);
 
 /// How soon the store is asked again after it could not tell.
-pub(super) const RETRY: Duration = Duration::from_secs(1);
+pub(crate) const RETRY: Duration = Duration::from_secs(1);
 
 /// The sessions that are watched.
 #[derive(Debug, Default)]
 pub(crate) struct Watchers {
     state: Mutex<State>,
     /// Somebody watches, after nobody did.
-    pub(super) arrived: Notify,
+    pub(crate) arrived: Notify,
     /// A session is in doubt, because all of its subject's were ended.
-    pub(super) doubted: Notify,
+    pub(crate) doubted: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -222,7 +222,7 @@ impl Watchers {
     }
 
     /// A session was ended.
-    pub(super) fn ended(&self, session: SessionId) {
+    pub(crate) fn ended(&self, session: SessionId) {
         let mut state = self.state.lock();
         let signals = [OnOutage::Accept, OnOutage::Refuse].map(|on_outage| state.remove((session, on_outage)));
         drop(state);
@@ -230,7 +230,7 @@ impl Watchers {
     }
 
     /// All of a subject's sessions were ended, but perhaps one, and only the store knows which began later.
-    pub(super) fn doubt(&self, subject: SubjectKey) {
+    pub(crate) fn doubt(&self, subject: SubjectKey) {
         let mut state = self.state.lock();
         let State { by_subject, doubts, .. } = &mut *state;
         let first = (subject, (SessionId::MIN, OnOutage::Accept));
@@ -242,7 +242,7 @@ impl Watchers {
     }
 
     /// The sessions in doubt, each once.
-    pub(super) fn take_doubts(&self) -> Vec<(Key, SubjectKey)> {
+    pub(crate) fn take_doubts(&self) -> Vec<(Key, SubjectKey)> {
         let mut state = self.state.lock();
         let doubts = std::mem::take(&mut state.doubts);
         let known = |key: Key| state.watched.get(&key).map(|slot| (key, slot.subject));
@@ -251,7 +251,7 @@ impl Watchers {
 
     /// The sessions that the store is to be asked about at `now`: those whose deadline has come, and without a fresh feed
     /// (`stale` is the allowed staleness) all that nothing was heard of for that long.
-    pub(super) fn take_due(&self, now: Timestamp, stale: Option<Duration>) -> Vec<Key> {
+    pub(crate) fn take_due(&self, now: Timestamp, stale: Option<Duration>) -> Vec<Key> {
         let mut state = self.state.lock();
         // After a clock was set back no deadline on it means anything.
         let set_back = state.last_round.replace(now).is_some_and(|last| now + RETRY < last);
@@ -275,7 +275,7 @@ impl Watchers {
     }
 
     /// How long until the next deadline.
-    pub(super) fn next_due(&self, now: Timestamp) -> Option<Duration> {
+    pub(crate) fn next_due(&self, now: Timestamp) -> Option<Duration> {
         self.state.lock().due.first().map(|(at, _)| at.since(now))
     }
 
@@ -307,12 +307,12 @@ impl Watchers {
     }
 
     /// A session counts as over whatever is known of it.
-    pub(super) fn give_up(&self, key: Key) {
+    pub(crate) fn give_up(&self, key: Key) {
         let signal = self.state.lock().remove(key);
         tell(signal);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.state.lock().watched.is_empty()
     }
 }

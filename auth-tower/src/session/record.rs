@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::rotation::Rotation;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject};
-use crate::session::rotation::Rotation;
 
 /// What a store keeps of one session: hashes and counters, never a token.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,13 +8,13 @@ use foldhash::quality::{FoldHasher, SeedableRandomState};
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 
-use super::verifier::VerifiedToken;
+use super::verified::VerifiedToken;
 
 /// Verified tokens, bounded by the bytes that they take.
 ///
 /// Only tokens that verified get in, so nobody can fill it with forged ones; what is found was compared in full. Entries
 /// are judged by who finds them: one may be expired, or verified under keys that are gone.
-pub(super) struct TokenCache(Option<ByToken>);
+pub(crate) struct TokenCache(Option<ByToken>);
 
 type ByToken = Cache<Token, Arc<VerifiedToken>, Bytes, Seeded>;
 
@@ -52,7 +52,7 @@ impl TokenCache {
     const USUAL_WEIGHT: u64 = 1536;
 
     /// A cache of at most about `bytes` bytes; 0 turns it off.
-    pub(super) fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64) -> Self {
         if bytes == 0 {
             return Self(None);
         }
@@ -68,11 +68,11 @@ impl TokenCache {
         )))
     }
 
-    pub(super) fn get(&self, token: &[u8]) -> Option<Arc<VerifiedToken>> {
+    pub(crate) fn get(&self, token: &[u8]) -> Option<Arc<VerifiedToken>> {
         self.0.as_ref()?.get(&TokenRef(token))
     }
 
-    pub(super) fn insert(&self, token: &[u8], verified: Arc<VerifiedToken>) {
+    pub(crate) fn insert(&self, token: &[u8], verified: Arc<VerifiedToken>) {
         if let Some(cache) = &self.0 {
             cache.insert(Token(token.into()), verified);
         }
@@ -80,13 +80,13 @@ impl TokenCache {
 
     /// The weight of all entries.
     #[cfg(test)]
-    pub(super) fn weight(&self) -> u64 {
+    pub(crate) fn weight(&self) -> u64 {
         self.0.as_ref().map_or(0, Cache::weight)
     }
 
     /// How many there are.
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.as_ref().map_or(0, Cache::len)
     }
 }

@@ -6,8 +6,8 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
-use super::members::{Seen, Text};
-use crate::{SessionId, Subject};
+use crate::id::{SessionId, Subject};
+use crate::jose::members::{Seen, Text};
 
 /// The names that an app's own claims may not use.
 pub(crate) const RESERVED: &[&str] = &[
@@ -30,18 +30,18 @@ pub(crate) const RESERVED: &[&str] = &[
 /// Times are in seconds since the Unix epoch (`NumericDate`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
-    pub(super) issuer: Box<str>,
-    pub(super) subject: Subject,
-    pub(super) audience: Audience,
-    pub(super) expires_at: i64,
-    pub(super) issued_at: i64,
-    pub(super) not_before: Option<i64>,
-    pub(super) token_id: Box<str>,
-    pub(super) client_id: Option<Box<str>>,
-    pub(super) session_id: SessionId,
-    pub(super) generation: Option<u32>,
-    pub(super) scope: Option<Box<str>>,
-    pub(super) auth_time: Option<i64>,
+    pub(crate) issuer: Box<str>,
+    pub(crate) subject: Subject,
+    pub(crate) audience: Audience,
+    pub(crate) expires_at: i64,
+    pub(crate) issued_at: i64,
+    pub(crate) not_before: Option<i64>,
+    pub(crate) token_id: Box<str>,
+    pub(crate) client_id: Option<Box<str>>,
+    pub(crate) session_id: SessionId,
+    pub(crate) generation: Option<u32>,
+    pub(crate) scope: Option<Box<str>>,
+    pub(crate) auth_time: Option<i64>,
 }
 
 impl Registered {
@@ -106,7 +106,7 @@ impl Registered {
     }
 
     /// Reads a payload; the reason is for debugging and quotes nothing of it.
-    pub(super) fn parse(json: &[u8]) -> Result<Self, &'static str> {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, &'static str> {
         // The parser skips what it ignores without looking whether it is UTF-8.
         let json = std::str::from_utf8(json).map_err(|_| "claims are not UTF-8")?;
         serde_json::from_str(json)
@@ -117,20 +117,20 @@ impl Registered {
 
 /// One audience, as nearly always, or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Audience {
+pub(crate) enum Audience {
     One(Box<str>),
     Many(Box<[Box<str>]>),
 }
 
 impl Audience {
-    pub(super) fn new(names: &[Box<str>]) -> Self {
+    pub(crate) fn new(names: &[Box<str>]) -> Self {
         match names {
             [one] => Self::One(one.clone()),
             many => Self::Many(many.into()),
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         match self {
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(many) => many,
@@ -301,9 +301,9 @@ impl<'de> Deserialize<'de> for Parsed {
 }
 
 /// A payload: the registered claims, then the app's.
-pub(super) struct Payload<'a> {
-    pub(super) registered: &'a Registered,
-    pub(super) app: &'a Map<String, Value>,
+pub(crate) struct Payload<'a> {
+    pub(crate) registered: &'a Registered,
+    pub(crate) app: &'a Map<String, Value>,
 }
 
 impl Serialize for Payload<'_> {

@@ -8,10 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use super::MAX_TOKEN_LEN;
 use super::claims::{Audience, Payload, RESERVED, Registered};
-use super::verifier::{DecodeApp, Rules, VerifiedToken};
-use super::{KeyRing, MAX_TOKEN_LEN};
-use crate::{SessionId, Subject, Timestamp};
+use super::verified::{DecodeApp, Rules, VerifiedToken};
+use crate::clock::Timestamp;
+use crate::id::{SessionId, Subject};
+use crate::keys::ring::KeyRing;
 
 /// Why a token was not issued. Each is a fault of the app or its configuration, not of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -151,8 +153,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::token::verifier::decode_app;
-    use crate::token::{Algorithm, SigningKey};
+    use crate::jose::algorithm::Algorithm;
+    use crate::keys::signing::SigningKey;
+    use crate::token::verified::decode_app;
 
     #[derive(Deserialize)]
     struct Named {

@@ -8,26 +8,12 @@
 //! Nothing here calls what `jsonwebtoken` resolves through its process-wide crypto provider: which back end signs is
 //! decided by this crate's features, in [`crypto`], and a build without any is an error where keys are made.
 
-mod algorithm;
 mod cache;
-mod claims;
-mod crypto;
-mod header;
-mod issuer;
-mod keys;
-mod members;
-mod refresh;
-mod verifier;
-
-pub use algorithm::Algorithm;
-pub use claims::Registered;
-pub use keys::{FileProblem, KeyError, KeyRing, KeyRingBuilder, RefreshKey, SigningKey, VariableProblem, VerifyingKey};
-
-pub(crate) use self::{
-    issuer::{Draft, Issued, Issuer},
-    refresh::{PresentedRefresh, RefreshToken, SessionSecret},
-    verifier::{Rules, Verdict, VerifiedToken, Verifier, decode_app},
-};
+pub(crate) mod claims;
+pub(crate) mod issuer;
+pub(crate) mod refresh;
+pub(crate) mod verified;
+pub(crate) mod verifier;
 
 /// The longest access token that is looked at, in bytes (RFC 8725bis; longer ones are refused before any work).
 pub(crate) const MAX_TOKEN_LEN: usize = 8192;

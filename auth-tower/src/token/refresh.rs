@@ -10,8 +10,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::keys::{KeyRing, RefreshKey};
-use crate::{SessionId, SubjectKey};
+use crate::id::{SessionId, SubjectKey};
+use crate::keys::refresh_key::RefreshKey;
+use crate::keys::ring::KeyRing;
 
 const VERSION: u8 = 1;
 const SECRET_LEN: usize = 32;
@@ -145,8 +146,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Subject;
-    use crate::token::{Algorithm, SigningKey};
+    use crate::id::Subject;
+    use crate::jose::algorithm::Algorithm;
+    use crate::keys::signing::SigningKey;
 
     fn ring(active: u8, older: &[u8]) -> KeyRing {
         let mut ring = KeyRing::builder()

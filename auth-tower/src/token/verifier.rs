@@ -1,87 +1,27 @@
 //! What an access token must be to be believed (RFC 9068 §4, RFC 8725).
 
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::DeserializeOwned;
 
+use super::MAX_TOKEN_LEN;
 use super::cache::TokenCache;
 use super::claims::Registered;
-use super::keys::Keys;
-use super::{KeyRing, MAX_TOKEN_LEN, VerifyingKey, header};
-use crate::{SessionId, SubjectKey, Timestamp};
+use crate::clock::Timestamp;
+use crate::id::SessionId;
+use crate::jose::header;
+use crate::keys::ring::{KeyRing, Keys};
+use crate::keys::verifying::VerifyingKey;
+use crate::token::verified::{DecodeApp, Rules, VerifiedToken};
 
 /// How far ahead of our clock an `iat` or `nbf` may lie, in seconds: another server's clock is never quite ours.
 const MAX_AHEAD: i64 = 10;
 
 /// The longest that expiry may be stretched.
 const MAX_LEEWAY: Duration = Duration::from_secs(10);
-
-/// Reads the app's own claims out of a payload's JSON; `None` if they do not fit.
-pub(crate) type DecodeApp = fn(&[u8]) -> Option<Arc<dyn Any + Send + Sync>>;
-
-/// The [`DecodeApp`] of an app whose claims are a `C`.
-pub(crate) fn decode_app<C>(payload: &[u8]) -> Option<Arc<dyn Any + Send + Sync>>
-where
-    C: DeserializeOwned + Send + Sync + 'static,
-{
-    let claims: C = serde_json::from_slice(payload).ok()?;
-    Some(Arc::new(claims))
-}
-
-/// What this service asks of a token.
-#[derive(Debug, Clone)]
-pub(crate) struct Rules {
-    /// The one `iss` that is believed, compared byte by byte.
-    pub(crate) issuer: Box<str>,
-    /// Who we are: a token must name one of these in its `aud`. Tokens that we issue name them all.
-    pub(crate) audience: Vec<Box<str>>,
-    /// For how long after its `exp` a token still counts; 10 s at most.
-    pub(crate) leeway: Duration,
-}
-
-/// A token that was believed.
-pub(crate) struct VerifiedToken {
-    pub(crate) registered: Registered,
-    /// The app's claims, of the type that the verifier's [`DecodeApp`] makes.
-    pub(crate) app: Arc<dyn Any + Send + Sync>,
-    /// The subject as revocations know it.
-    pub(crate) subject_key: SubjectKey,
-    /// The revocation epoch in which its session was last found live; 0 is never.
-    pub(crate) checked: AtomicU64,
-    /// Whether it was already reported that the client holds its generation.
-    pub(crate) marked: AtomicBool,
-    /// The version of the keys under which it was believed.
-    pub(super) ring: u64,
-    pub(super) payload_len: u32,
-}
-
-impl VerifiedToken {
-    pub(super) fn new(registered: Registered, app: Arc<dyn Any + Send + Sync>, ring: u64, payload_len: usize) -> Self {
-        Self {
-            subject_key: registered.subject.key(),
-            registered,
-            app,
-            checked: AtomicU64::new(0),
-            marked: AtomicBool::new(false),
-            ring,
-            payload_len: u32::try_from(payload_len).unwrap_or(u32::MAX),
-        }
-    }
-}
-
-impl fmt::Debug for VerifiedToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifiedToken")
-            .field("session_id", &self.registered.session_id)
-            .finish_non_exhaustive()
-    }
-}
 
 /// What came of looking at a token.
 #[derive(Debug)]
@@ -201,7 +141,7 @@ impl Verifier {
     }
 
     #[cfg(test)]
-    pub(super) fn cache(&self) -> &TokenCache {
+    pub(crate) fn cache(&self) -> &TokenCache {
         &self.cache
     }
 }

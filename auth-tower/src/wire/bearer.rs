@@ -1,6 +1,6 @@
 //! The `Authorization` header of RFC 6750 §2.1.
 
-use crate::request::{RequestFacts, Single};
+use crate::facts::{RequestFacts, Single};
 
 /// What a request says of a bearer token.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,11 +1,6 @@
 //! Cookies as header bytes (RFC 6265).
 
-use std::time::Duration;
-
-use cookie::Cookie;
-
-use crate::config::CookieConfig;
-use crate::request::RequestFacts;
+use crate::facts::RequestFacts;
 
 /// How many cookies of one name are looked at. A browser sends one; a few more can come from a changed `Domain` or `Path`.
 const MAX_SAME_NAME: usize = 16;
@@ -27,29 +22,4 @@ pub(crate) fn values(facts: &(impl RequestFacts + ?Sized), name: &str, each: &mu
             }
         }
     });
-}
-
-/// A `Set-Cookie` value that stores `value` for `max_age`.
-pub(crate) fn set(config: &CookieConfig, value: &str, max_age: Duration) -> String {
-    // Zero would remove the cookie (RFC 6265 §5.2.2), and with it the client's chance to hear why its session is over.
-    let seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX).max(1);
-    build(config, value, seconds)
-}
-
-/// A `Set-Cookie` value that removes the cookie: same name, path and domain, as RFC 6265 §5.3 compares them.
-pub(crate) fn clear(config: &CookieConfig) -> String {
-    build(config, "", 0)
-}
-
-fn build(config: &CookieConfig, value: &str, max_age: i64) -> String {
-    let mut cookie = Cookie::build((config.name.as_str(), value))
-        .http_only(true)
-        .secure(config.secure)
-        .same_site(config.same_site.into())
-        .path(config.path.as_str())
-        .max_age(time::Duration::seconds(max_age));
-    if let Some(domain) = &config.domain {
-        cookie = cookie.domain(domain.as_str());
-    }
-    cookie.build().to_string()
 }

@@ -1,6 +1,6 @@
 //! Denials as gRPC tells them: a status in a header, instead of an HTTP status and a body.
 
-use super::problem::{Code, Denial};
+use super::denial::{Code, Denial};
 
 /// A denial's gRPC status, for a handler that answers by itself.
 ///

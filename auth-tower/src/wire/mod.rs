@@ -2,5 +2,6 @@
 
 pub(crate) mod bearer;
 pub(crate) mod cookies;
+pub(crate) mod denial;
 pub(crate) mod grpc;
-pub(crate) mod problem;
+pub(crate) mod reply;

@@ -12,10 +12,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Rules, Verdict, Verifier, decode_app};
+use super::{Verdict, Verifier};
+use crate::clock::Timestamp;
+use crate::id::{SessionId, Subject};
+use crate::jose::algorithm::Algorithm;
+use crate::keys::ring::KeyRing;
+use crate::keys::signing::SigningKey;
 use crate::token::issuer::{Draft, Issued, Issuer};
-use crate::token::{Algorithm, KeyRing, SigningKey};
-use crate::{SessionId, Subject, Timestamp};
+use crate::token::verified::{Rules, decode_app};
 
 pub(super) const NOW: i64 = 1_800_000_000;
 pub(super) const SID: &str = "AAAAAAAAAAAAAAAAAAAAAAAA";

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::token::RefreshKey;
+use crate::keys::refresh_key::RefreshKey;
 
 fn ring(key: SigningKey) -> KeyRing {
     KeyRing::builder()

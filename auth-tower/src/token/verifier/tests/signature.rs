@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::token::VerifyingKey;
+use crate::keys::verifying::VerifyingKey;
 
 macro_rules! fixture {
     ($name:literal) => {
@@ -386,7 +386,8 @@ fn at_16_a_token_over_8_kib_is_refused_and_one_within_is_not() {
 
 #[test]
 fn at_13_a_refresh_token_is_no_access_token() {
-    use crate::token::{RefreshKey, SessionSecret};
+    use crate::keys::refresh_key::RefreshKey;
+    use crate::token::refresh::SessionSecret;
     let ring = KeyRing::builder()
         .signing(key())
         .refresh(RefreshKey::new([7; 32]).unwrap())

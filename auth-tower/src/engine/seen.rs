@@ -1,0 +1,78 @@
+//! Noting that a generation arrived: off the request's path, coalesced, at most one write per generation.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::id::SessionId;
+use crate::store::erased::ErasedStore;
+use crate::store::guard::StoreCalls;
+use crate::store::session::Mark;
+
+/// Marks that wait to be written. Losing one only delays the detection of a theft, so the queue is bounded and drops.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    waiting: Mutex<HashMap<SessionId, u32>>,
+    arrived: Notify,
+}
+
+const CAPACITY: usize = 100_000;
+const BATCH: usize = 1_000;
+
+/// How long marks gather before they are written together; well within the promised second.
+const GATHER: Duration = Duration::from_millis(200);
+
+impl Marks {
+    pub(crate) fn add(&self, session: SessionId, generation: u32) {
+        let mut waiting = self.waiting.lock();
+        if waiting.len() >= CAPACITY && !waiting.contains_key(&session) {
+            return;
+        }
+        let newest = waiting.entry(session).or_insert(generation);
+        *newest = generation.max(*newest);
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    fn take(&self) -> Vec<Mark> {
+        let mut waiting = self.waiting.lock();
+        let batch: Vec<Mark> = waiting
+            .iter()
+            .take(BATCH)
+            .map(|(id, generation)| Mark {
+                id: *id,
+                generation: *generation,
+            })
+            .collect();
+        for mark in &batch {
+            waiting.remove(&mark.id);
+        }
+        batch
+    }
+}
+
+/// Writes marks until the task is aborted.
+pub(crate) async fn write(store: Arc<dyn ErasedStore>, calls: Arc<StoreCalls>, marks: Arc<Marks>, deadline: Duration) {
+    loop {
+        marks.arrived.notified().await;
+        tokio::time::sleep(GATHER).await;
+        loop {
+            let batch = marks.take();
+            if batch.is_empty() {
+                break;
+            }
+            let written = calls.within(deadline, store.mark_seen(batch.clone())).await;
+            if let Err(error) = written {
+                tracing::warn!(target: "auth", %error, "arrived generations could not be noted yet");
+                for mark in batch {
+                    marks.add(mark.id, mark.generation);
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Keys: what signs, what verifies, what makes refresh tokens, and the ring that holds them.
+
+mod env;
+pub(crate) mod error;
+mod file;
+mod generate;
+mod jwk;
+mod material;
+mod pem;
+pub(crate) mod refresh_key;
+pub(crate) mod ring;
+pub(crate) mod signing;
+pub(crate) mod verifying;

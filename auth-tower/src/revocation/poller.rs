@@ -1,0 +1,142 @@
+//! Asking the store on behalf of those who watch: one task, whatever their number.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join;
+use futures_util::stream::StreamExt as _;
+use futures_util::{FutureExt as _, stream};
+
+use super::registry::Revocations;
+use super::watchers::{Key, Patience, RETRY, Word};
+use crate::clock::synced::SharedClock;
+use crate::id::SessionId;
+use crate::store::StoreError;
+use crate::store::erased::ErasedStore;
+use crate::store::guard::StoreCalls;
+
+/// How many look-ups are under way at once: requests come first.
+const AT_ONCE: usize = 32;
+
+/// What it takes to ask for those who watch.
+pub(crate) struct Keeper {
+    pub(crate) store: Arc<dyn ErasedStore>,
+    pub(crate) calls: Arc<StoreCalls>,
+    pub(crate) revocations: Arc<Revocations>,
+    pub(crate) clock: Arc<SharedClock>,
+    pub(crate) access_lifetime: Duration,
+}
+
+/// Keeps those who watch informed, until the task is aborted.
+pub(crate) async fn keep(keeper: Keeper) {
+    join(keeper.rounds(), keeper.doubts()).await;
+}
+
+impl Keeper {
+    /// Deadlines, and everything while the feed is not fresh.
+    async fn rounds(&self) {
+        let watchers = &self.revocations.watchers;
+        let max_staleness = self.revocations.max_staleness;
+        let pulse = RETRY.min(max_staleness / 4);
+        loop {
+            while watchers.is_empty() {
+                watchers.arrived.notified().await;
+            }
+            let next = watchers.next_due(self.clock.now()).unwrap_or(pulse);
+            // A clock may step, so no deadline is slept through to its end.
+            tokio::time::sleep(next.clamp(Duration::from_millis(10), pulse)).await;
+            let now = self.clock.now();
+            let stale = (!self.revocations.is_fresh(now)).then_some(max_staleness);
+            let due = watchers.take_due(now, stale);
+            self.ask_all(due, |key, word| {
+                watchers.hear(
+                    key,
+                    word,
+                    self.clock.now(),
+                    self.revocations.patience(self.access_lifetime),
+                );
+            })
+            .await;
+        }
+    }
+
+    /// Sessions whose subject had all of them ended: most of them are over.
+    async fn doubts(&self) {
+        let watchers = &self.revocations.watchers;
+        loop {
+            watchers.doubted.notified().await;
+            let doubts = watchers.take_doubts().into_iter();
+            let unclear = doubts.filter(|(key, subject)| !self.revocations.knows_live(key.0, subject));
+            self.ask_all(unclear.map(|(key, _)| key).collect(), |key, word| match word {
+                // As for a token: an outage does not open again what an ending may well cover.
+                Word::Unknown | Word::Unreachable => watchers.give_up(key),
+                word => watchers.hear(
+                    key,
+                    word,
+                    self.clock.now(),
+                    self.revocations.patience(self.access_lifetime),
+                ),
+            })
+            .await;
+        }
+    }
+
+    /// Asks about every one of them, unless the store turns out to be unreachable: that is heard once, for all.
+    async fn ask_all(&self, keys: Vec<Key>, hear: impl Fn(Key, Word)) {
+        let unreachable = AtomicBool::new(false);
+        let (unreachable, hear) = (&unreachable, &hear);
+        stream::iter(keys)
+            .for_each_concurrent(AT_ONCE, |key| async move {
+                if unreachable.load(Ordering::Relaxed) {
+                    return hear(key, Word::Unreachable);
+                }
+                let asked = self.revocations.ask(&self.calls, &*self.store, key.0);
+                // A store that panics must not leave all others unheard.
+                let word = AssertUnwindSafe(asked).catch_unwind().await.unwrap_or(Word::Unknown);
+                if word == Word::Unreachable {
+                    unreachable.store(true, Ordering::Relaxed);
+                }
+                hear(key, word);
+            })
+            .await;
+    }
+}
+
+impl Revocations {
+    /// Asks the store whether a session lives, and takes in what it says.
+    pub(crate) async fn ask(&self, calls: &StoreCalls, store: &dyn ErasedStore, session: SessionId) -> Word {
+        let known = self.knowledge();
+        match calls.ask(store.find(session)).await {
+            Ok(Some(found)) if found.record.ended.is_none() => {
+                self.heed(&found.record, known);
+                if self.has_ended(session) {
+                    return Word::Ended;
+                }
+                self.looked_up(session);
+                match found.record.over(found.now) {
+                    None => Word::Live {
+                        left: found.record.expires_at().since(found.now),
+                        absolute_left: found.record.absolute_expires_at.since(found.now),
+                    },
+                    Some(_) => Word::Lapsed,
+                }
+            }
+            // A session that the store does not know was purged long after its end, or was lost with the store.
+            Ok(_) => {
+                self.end(session);
+                Word::Ended
+            }
+            Err(StoreError::Unavailable(_) | StoreError::Timeout) => Word::Unreachable,
+            Err(StoreError::Full | StoreError::Corrupt(_) | StoreError::Open { .. }) => Word::Unknown,
+        }
+    }
+
+    pub(crate) fn patience(&self, access_lifetime: Duration) -> Patience {
+        Patience {
+            access_lifetime,
+            feed_read_at: self.feed_read_at(),
+        }
+    }
+}

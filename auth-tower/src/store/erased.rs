@@ -1,0 +1,63 @@
+//! The single boxed form of [`SessionStore`], so that the engine is compiled once for every store.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use super::error::StoreError;
+use super::feed::{Cursor, Endings};
+use super::session::{Advance, Advanced, AllEnded, Found, Mark, NewSession, Retention, SessionStore};
+use crate::id::{SessionId, Subject};
+use crate::session::{EndReason, SessionRecord};
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+pub(crate) trait ErasedStore: Send + Sync {
+    fn create(&self, session: NewSession) -> Boxed<'_, SessionRecord>;
+    fn find(&self, id: SessionId) -> Boxed<'_, Option<Found>>;
+    fn advance(&self, id: SessionId, step: Advance) -> Boxed<'_, Option<Advanced>>;
+    fn mark_seen(&self, marks: Vec<Mark>) -> Boxed<'_, ()>;
+    fn end(&self, id: SessionId, reason: EndReason) -> Boxed<'_, Option<Found>>;
+    fn end_all<'a>(&'a self, subject: &'a Subject, keep: Option<SessionId>, reason: EndReason) -> Boxed<'a, AllEnded>;
+    fn list<'a>(&'a self, subject: &'a Subject, limit: usize) -> Boxed<'a, Vec<SessionRecord>>;
+    fn ended_since(&self, cursor: Cursor, wait: Duration) -> Boxed<'_, Endings>;
+    fn purge(&self, retention: Retention) -> Boxed<'_, u64>;
+}
+
+impl<S: SessionStore> ErasedStore for S {
+    fn create(&self, session: NewSession) -> Boxed<'_, SessionRecord> {
+        Box::pin(SessionStore::create(self, session))
+    }
+
+    fn find(&self, id: SessionId) -> Boxed<'_, Option<Found>> {
+        Box::pin(SessionStore::find(self, id))
+    }
+
+    fn advance(&self, id: SessionId, step: Advance) -> Boxed<'_, Option<Advanced>> {
+        Box::pin(SessionStore::advance(self, id, step))
+    }
+
+    fn mark_seen(&self, marks: Vec<Mark>) -> Boxed<'_, ()> {
+        Box::pin(SessionStore::mark_seen(self, marks))
+    }
+
+    fn end(&self, id: SessionId, reason: EndReason) -> Boxed<'_, Option<Found>> {
+        Box::pin(SessionStore::end(self, id, reason))
+    }
+
+    fn end_all<'a>(&'a self, subject: &'a Subject, keep: Option<SessionId>, reason: EndReason) -> Boxed<'a, AllEnded> {
+        Box::pin(SessionStore::end_all(self, subject, keep, reason))
+    }
+
+    fn list<'a>(&'a self, subject: &'a Subject, limit: usize) -> Boxed<'a, Vec<SessionRecord>> {
+        Box::pin(SessionStore::list(self, subject, limit))
+    }
+
+    fn ended_since(&self, cursor: Cursor, wait: Duration) -> Boxed<'_, Endings> {
+        Box::pin(SessionStore::ended_since(self, cursor, wait))
+    }
+
+    fn purge(&self, retention: Retention) -> Boxed<'_, u64> {
+        Box::pin(SessionStore::purge(self, retention))
+    }
+}

@@ -1,0 +1,67 @@
+//! The log of endings as a port of its own: what a service follows that keeps no sessions.
+
+use crate::clock::Timestamp;
+use crate::id::{SessionId, SubjectKey};
+
+/// A place in a store's log of endings. Opaque: only the store that made it can read it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cursor(Option<Box<str>>);
+
+impl Cursor {
+    /// Before everything that the store still keeps.
+    pub const fn start() -> Self {
+        Self(None)
+    }
+
+    /// The place that the store calls `place`.
+    pub fn at(place: impl Into<Box<str>>) -> Self {
+        Self(Some(place.into()))
+    }
+
+    /// The store's name of the place, or `None` at the start.
+    pub fn place(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+/// One entry of the log of endings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "third-party stores build it")]
+pub struct Ending {
+    /// What ended.
+    pub what: Ended,
+    /// When, by the store's clock.
+    pub at: Timestamp,
+}
+
+/// What an entry of the log ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a reader that skipped a kind would accept revoked tokens"
+)]
+pub enum Ended {
+    /// One session.
+    Session(SessionId),
+    /// Every session that the subject had at that moment, but one.
+    AllOf {
+        /// Whose.
+        subject: SubjectKey,
+        /// The session that goes on.
+        keep: Option<SessionId>,
+    },
+}
+
+/// A stretch of the log of endings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "third-party stores build it")]
+pub struct Endings {
+    /// The entries, oldest first.
+    pub entries: Vec<Ending>,
+    /// Where to go on.
+    pub cursor: Cursor,
+    /// Whether this reached the log's end: the reader now knows all that was committed when the call was answered.
+    pub complete: bool,
+    /// The store's time when the log was read.
+    pub now: Timestamp,
+}

@@ -1,0 +1,211 @@
+//! What stands between the engine and its store: a deadline, a bound on what waits, and a short memory of outages.
+//!
+//! A store that hangs is worse than one that is gone: every request would wait for the whole deadline, and requests would pile
+//! up behind it. So once enough calls in a row have failed, further ones fail at once, but for a few probes; the first
+//! that succeeds, of a request or of the feed, opens the door again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::error::StoreError;
+use super::feed::Endings;
+use super::session::{Advanced, AllEnded, Found};
+use crate::clock::Timestamp;
+use crate::clock::synced::SharedClock;
+use crate::engine::error_source;
+use crate::events::metrics;
+use crate::session::SessionRecord;
+
+/// The most calls that wait for the store at once. A store that is well answers this many within a second.
+const MOST_WAITING: usize = 8_192;
+
+/// So many failures in a row are an outage. A cluster that has lost one of three masters does not get there.
+const OUTAGE: u32 = 16;
+
+/// How often a request may find out whether an outage is over.
+const PROBE_EVERY: Duration = Duration::from_millis(100);
+
+/// The way to the store.
+#[derive(Debug)]
+pub(crate) struct StoreCalls {
+    deadline: Duration,
+    clock: Arc<SharedClock>,
+    waiting: AtomicUsize,
+    failed: AtomicU32,
+    next_probe: Mutex<Option<Instant>>,
+}
+
+/// An answer that may say what time it is at the store.
+pub(crate) trait Answer {
+    fn store_now(&self) -> Option<Timestamp>;
+}
+
+impl StoreCalls {
+    pub(crate) fn new(deadline: Duration, clock: Arc<SharedClock>) -> Self {
+        Self {
+            deadline,
+            clock,
+            waiting: AtomicUsize::new(0),
+            failed: AtomicU32::new(0),
+            next_probe: Mutex::new(None),
+        }
+    }
+
+    /// Asks the store for a request.
+    pub(crate) async fn ask<T: Answer>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let place = Place::take(&self.waiting);
+        if place.number > MOST_WAITING {
+            metrics::store_refused();
+            return Err(StoreError::unavailable("too many calls wait for it"));
+        }
+        if self.is_out() && !self.may_probe() {
+            metrics::store_refused();
+            return Err(StoreError::unavailable("it has not answered for a while"));
+        }
+        let answer = self.within(self.deadline, call).await;
+        if let Err(error) = &answer {
+            tracing::warn!(target: "auth", %error, source = error_source(error), "the session store failed");
+        }
+        answer
+    }
+
+    /// Asks the store for a task that comes again by itself, and so is its own probe.
+    pub(crate) async fn within<T: Answer>(
+        &self,
+        deadline: Duration,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let asked = self.clock.asking();
+        let answer = tokio::time::timeout(deadline, call)
+            .await
+            .unwrap_or(Err(StoreError::Timeout));
+        match &answer {
+            Ok(answer) => {
+                if let Some(now) = answer.store_now() {
+                    self.clock.observe(asked, now);
+                }
+                self.answered();
+            }
+            Err(StoreError::Timeout | StoreError::Unavailable(_)) => self.failed(),
+            // A store that says no has answered.
+            Err(StoreError::Full | StoreError::Corrupt(_) | StoreError::Open { .. }) => self.answered(),
+        }
+        answer
+    }
+
+    /// Whether the store has failed so often in a row that it is not waited for.
+    pub(crate) fn is_out(&self) -> bool {
+        self.failed.load(Ordering::Relaxed) >= OUTAGE
+    }
+
+    fn may_probe(&self) -> bool {
+        let now = Instant::now();
+        let mut next = self.next_probe.lock();
+        let due = next.is_none_or(|next| now >= next);
+        if due {
+            *next = Some(now + PROBE_EVERY);
+        }
+        due
+    }
+
+    fn answered(&self) {
+        if self.failed.load(Ordering::Relaxed) != 0 && self.failed.swap(0, Ordering::Relaxed) >= OUTAGE {
+            tracing::warn!(target: "auth", "the session store answers again");
+        }
+    }
+
+    fn failed(&self) {
+        metrics::store_failed();
+        let before = self
+            .failed
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |failed| {
+                Some(failed.saturating_add(1))
+            });
+        if self.is_out() {
+            // A probe that has just waited in vain is not followed by another at once.
+            *self.next_probe.lock() = Some(Instant::now() + PROBE_EVERY);
+        }
+        if before == Ok(OUTAGE - 1) {
+            tracing::error!(
+                target: "auth",
+                "the session store does not answer; what needs it is refused at once until it does"
+            );
+        }
+    }
+}
+
+/// A place among those who wait, given back when its call is dropped.
+struct Place<'a> {
+    waiting: &'a AtomicUsize,
+    number: usize,
+}
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize) -> Self {
+        let number = waiting.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { waiting, number }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Answer for Option<Found> {
+    fn store_now(&self) -> Option<Timestamp> {
+        self.as_ref().map(|found| found.now)
+    }
+}
+
+impl Answer for Option<Advanced> {
+    fn store_now(&self) -> Option<Timestamp> {
+        self.as_ref().map(|advanced| advanced.now)
+    }
+}
+
+/// A session that was just begun.
+impl Answer for SessionRecord {
+    fn store_now(&self) -> Option<Timestamp> {
+        Some(self.created_at)
+    }
+}
+
+impl Answer for AllEnded {
+    fn store_now(&self) -> Option<Timestamp> {
+        Some(self.at)
+    }
+}
+
+impl Answer for Endings {
+    fn store_now(&self) -> Option<Timestamp> {
+        Some(self.now)
+    }
+}
+
+impl Answer for Vec<SessionRecord> {
+    fn store_now(&self) -> Option<Timestamp> {
+        None
+    }
+}
+
+impl Answer for () {
+    fn store_now(&self) -> Option<Timestamp> {
+        None
+    }
+}
+
+/// How many rows went.
+impl Answer for u64 {
+    fn store_now(&self) -> Option<Timestamp> {
+        None
+    }
+}

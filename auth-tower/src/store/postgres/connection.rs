@@ -1,0 +1,117 @@
+//! A connection that is borrowed for one call, or for opening the store.
+
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, Instant};
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgConnection;
+use sqlx::{Error, Postgres};
+use tokio::sync::SemaphorePermit;
+
+use super::pool;
+use super::pool::{Idle, Links, Source};
+
+/// Connections that a burst left over are closed after this long.
+const IDLE_FOR: Duration = Duration::from_secs(10 * 60);
+
+pub(super) enum Held<'a> {
+    Own(Idle, SemaphorePermit<'a>),
+    Shared(PoolConnection<Postgres>),
+}
+
+/// A borrowed connection. Dropped without being given back, it is closed, and the server told to stop what it does for it.
+pub(super) struct Link<'a> {
+    /// `None` only while it is being dropped.
+    pub(super) held: Option<Held<'a>>,
+    /// Whether it was open before.
+    pub(super) was_idle: bool,
+    pub(super) links: &'a Links,
+}
+
+impl Link<'_> {
+    pub(super) fn give_back(mut self) {
+        match (self.held.take(), &self.links.source) {
+            (Some(Held::Own(mut own, permit)), Source::Own { idle, returned, .. }) => {
+                let mut idle = idle.lock();
+                own.since = Instant::now();
+                idle.push(own);
+                let old = idle.first().is_some_and(|oldest| oldest.since.elapsed() > IDLE_FOR);
+                let old = old.then(|| idle.remove(0));
+                drop(idle);
+                // Whoever waits for it finds the connection.
+                drop(permit);
+                returned.notify_waiters();
+                drop(old);
+            }
+            (held, _) => drop(held),
+        }
+    }
+}
+
+impl Drop for Link<'_> {
+    fn drop(&mut self) {
+        match (&mut self.held, &self.links.source) {
+            (Some(Held::Shared(connection)), _) => connection.close_on_drop(),
+            (Some(Held::Own(own, _)), Source::Own { options, abandoned, .. }) => {
+                if let Some(backend) = own.backend.take() {
+                    abandoned.stop(backend, options);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Deref for Link<'_> {
+    type Target = PgConnection;
+
+    #[expect(clippy::panic, reason = "taken only by those that consume the link")]
+    fn deref(&self) -> &PgConnection {
+        match &self.held {
+            Some(Held::Own(own, _)) => &own.connection,
+            Some(Held::Shared(connection)) => connection,
+            None => panic!("a link that was given back"),
+        }
+    }
+}
+
+impl DerefMut for Link<'_> {
+    #[expect(clippy::panic, reason = "taken only by those that consume the link")]
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        match &mut self.held {
+            Some(Held::Own(own, _)) => &mut own.connection,
+            Some(Held::Shared(connection)) => connection,
+            None => panic!("a link that was given back"),
+        }
+    }
+}
+
+/// A connection for opening the store, outside of the calls' number.
+pub(super) async fn connect(source: &Source) -> Result<Opening, Error> {
+    Ok(match source {
+        Source::Own { options, .. } => Opening::Own(pool::connect(options).await?.into()),
+        Source::Shared(pool) => Opening::Shared(pool.acquire().await?),
+    })
+}
+
+pub(super) enum Opening {
+    Own(Box<Idle>),
+    Shared(PoolConnection<Postgres>),
+}
+
+impl Opening {
+    pub(super) fn connection(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Own(own) => &mut own.connection,
+            Self::Shared(connection) => connection,
+        }
+    }
+
+    /// Keeps the connection for the first call.
+    pub(super) fn give_back(self, source: &Source) {
+        if let (Self::Own(mut own), Source::Own { idle, .. }) = (self, source) {
+            own.since = Instant::now();
+            idle.lock().push(*own);
+        }
+    }
+}

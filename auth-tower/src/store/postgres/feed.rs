@@ -1,0 +1,210 @@
+//! Following the log of endings.
+//!
+//! Whoever waits is woken by `NOTIFY`, and looks by itself now and then all the same: a notification can be lost with its
+//! connection, and behind some proxies none ever comes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::{Error, Executor as _, PgPool};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::functions::{Argument, ENDINGS_AFTER};
+use super::pool::{Links, Source};
+use super::rows;
+use crate::store::FEED_PAGE;
+use crate::store::error::StoreError;
+use crate::store::feed::{Cursor, Endings};
+
+/// How often a quiet listener is asked whether it still hears.
+const CHECK: Duration = Duration::from_secs(30);
+
+/// How long connecting to listen, or that question, may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// No wait is longer, so that moments can be computed with.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
+
+pub(super) struct Feed {
+    /// Changes when the log may have grown.
+    news: watch::Sender<()>,
+    /// How often a waiting reader looks by itself.
+    glance: Duration,
+    /// The channel to listen on, if any.
+    channel: Option<String>,
+    listener: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        if let Some(listener) = self.listener.get_mut().take() {
+            listener.abort();
+        }
+    }
+}
+
+impl Feed {
+    pub(super) fn new(glance: Duration, channel: Option<String>) -> Self {
+        Self {
+            news: watch::Sender::new(()),
+            glance,
+            channel,
+            listener: Mutex::default(),
+        }
+    }
+
+    /// Wakes this process's own readers.
+    pub(super) fn tell(&self) {
+        self.news.send_replace(());
+    }
+
+    pub(super) async fn ended_since(
+        &self,
+        links: &Links,
+        cursor: Cursor,
+        wait: Duration,
+    ) -> Result<Endings, StoreError> {
+        let until = Instant::now() + wait.min(LONGEST_WAIT);
+        let mut place = Place::of(&cursor)?;
+        // Before the log is read, so that nothing comes in between.
+        let mut news = self.news.subscribe();
+        if !wait.is_zero() {
+            self.listen(links);
+        }
+        loop {
+            let (page, reached) = page(links, &place).await?;
+            let left = until.saturating_duration_since(Instant::now());
+            if !page.entries.is_empty() || left.is_zero() {
+                return Ok(page);
+            }
+            place = reached;
+            // Whether it was woken or not, the log says what is new. The sender is `self`: it cannot be gone.
+            let _ = timeout(left.min(self.glance), news.changed()).await;
+        }
+    }
+
+    /// Sees to it that somebody listens.
+    fn listen(&self, links: &Links) {
+        let Some(channel) = &self.channel else {
+            return;
+        };
+        let mut listener = self.listener.lock();
+        if listener.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        let pool = match &links.source {
+            Source::Shared(pool) => pool.clone(),
+            Source::Own { options, .. } => PgPoolOptions::new()
+                .max_connections(1)
+                .acquire_timeout(PATIENCE)
+                .test_before_acquire(false)
+                .connect_lazy_with((**options).clone()),
+        };
+        let (channel, news) = (channel.clone(), self.news.clone());
+        *listener = Some(tokio::spawn(async move {
+            loop {
+                if let Err(error) = listen_once(&pool, &channel, &news).await {
+                    let error = super::error::of_step(&error);
+                    tracing::debug!(target: "auth_tower::store", %error, "nobody listens for endings; they are looked for");
+                }
+                sleep(Duration::from_millis(250)).await;
+            }
+        }));
+    }
+}
+
+/// Listens until the connection is lost.
+async fn listen_once(pool: &PgPool, channel: &str, news: &watch::Sender<()>) -> Result<(), Error> {
+    let late = |_| Error::PoolTimedOut;
+    let mut listener = timeout(PATIENCE, PgListener::connect_with(pool))
+        .await
+        .map_err(late)??;
+    timeout(PATIENCE, listener.listen(channel)).await.map_err(late)??;
+    loop {
+        // Also the first time: what was made known before, nobody heard.
+        news.send_replace(());
+        match timeout(CHECK, listener.try_recv()).await {
+            Ok(heard) => {
+                if heard?.is_none() {
+                    return Ok(());
+                }
+            }
+            Err(_) => {
+                timeout(PATIENCE, listener.execute("SELECT 1")).await.map_err(late)??;
+            }
+        }
+    }
+}
+
+/// A place in a log: whose, the number of the last entry read, and its moment.
+struct Place {
+    log: Arc<str>,
+    number: i64,
+    at: i64,
+}
+
+impl Place {
+    fn of(cursor: &Cursor) -> Result<Self, StoreError> {
+        let Some(place) = cursor.place() else {
+            return Ok(Self {
+                log: "".into(),
+                number: 0,
+                at: 0,
+            });
+        };
+        let mut parts = place.split('.');
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(log), Some(number), Some(at), None) => {
+                number.parse().ok().zip(at.parse().ok()).map(|(number, at)| Self {
+                    log: log.into(),
+                    number,
+                    at,
+                })
+            }
+            _ => None,
+        }
+        .ok_or(StoreError::Corrupt("the cursor is not of this store"))
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor::at(format!("{}.{}.{}", self.log, self.number, self.at))
+    }
+}
+
+/// A page of the log, and the place that it ends at.
+async fn page(links: &Links, place: &Place) -> Result<(Endings, Place), StoreError> {
+    let limit = i64::try_from(FEED_PAGE + 1).unwrap_or(i64::MAX);
+    let arguments = [
+        Argument::Text(Some(place.log.as_ref().to_owned())),
+        Argument::Number(place.number),
+        Argument::Number(place.at),
+        Argument::Number(limit),
+    ];
+    let found = links.call(ENDINGS_AFTER, &arguments).await?;
+    let first = found.first().ok_or(StoreError::Corrupt("the log of endings is gone"))?;
+    let after: i64 = rows::column(first, 7)?;
+    let mut reached = Place {
+        log: rows::column::<String>(first, 0)?.into(),
+        number: after,
+        at: if after == place.number { place.at } else { 0 },
+    };
+    let mut entries = Vec::new();
+    for row in found.iter().take(FEED_PAGE) {
+        if let Some((number, ending)) = rows::ending(row)? {
+            reached.number = number;
+            reached.at = ending.at.as_millis();
+            entries.push(ending);
+        }
+    }
+    let endings = Endings {
+        entries,
+        cursor: reached.cursor(),
+        complete: found.len() <= FEED_PAGE,
+        now: rows::moment(first, 1)?,
+    };
+    Ok((endings, reached))
+}

@@ -1,0 +1,146 @@
+//! The log of endings: reading it, and noticing what others write into it.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::watch;
+
+use super::error::of_step;
+use super::reader::Look;
+use super::{open, rows};
+use crate::store::FEED_PAGE;
+use crate::store::error::StoreError;
+use crate::store::feed::{Cursor, Endings};
+
+/// How often the file is asked whether another process has written to it, while somebody waits for endings.
+const GLANCE: Duration = Duration::from_millis(50);
+
+const PAGE: &str = "SELECT seq, session, subject, keep, at FROM auth_endings WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+
+const LAST: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'auth_endings'";
+
+/// The number of the last ending that is known to be committed.
+#[derive(Clone)]
+pub(super) struct LastEnding(watch::Sender<i64>);
+
+impl LastEnding {
+    pub(super) fn new() -> Self {
+        Self(watch::Sender::new(0))
+    }
+
+    pub(super) fn tell(&self, number: i64) {
+        self.0.send_if_modified(|known| {
+            let news = number > *known;
+            if news {
+                *known = number;
+            }
+            news
+        });
+    }
+
+    /// Returns when an ending after `number` is known. While anybody waits, the file is watched.
+    pub(super) async fn after(&self, number: i64, watcher: impl FnOnce()) {
+        let mut last = self.0.subscribe();
+        watcher();
+        // The sender is `self`: it cannot be gone.
+        let _ = last.wait_for(|last| *last > number).await;
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+}
+
+/// The number of the last ending ever appended, as this connection sees it.
+pub(super) fn last(connection: &Connection) -> rusqlite::Result<i64> {
+    let last = connection
+        .prepare_cached(LAST)?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(last.unwrap_or(0))
+}
+
+/// A place in this file's log.
+pub(super) fn place(log_id: &str, cursor: &Cursor) -> Result<i64, StoreError> {
+    let Some(place) = cursor.place() else {
+        return Ok(0);
+    };
+    let (log, number) = place
+        .split_once('.')
+        .and_then(|(log, number)| Some((log, number.parse().ok()?)))
+        .ok_or(StoreError::Corrupt("the cursor is not of this store"))?;
+    // Another file has taken this one's place: everything in it is news.
+    Ok(if log == log_id { number } else { 0 })
+}
+
+/// A page of the log, and the number that it ends with.
+pub(super) fn page(look: &Look<'_>, log_id: &str, after: i64) -> Result<(Endings, i64), StoreError> {
+    let now = look.clock.now();
+    // One snapshot for both queries.
+    let snapshot = look.connection.unchecked_transaction().map_err(of_step)?;
+    // A file that was restored from a copy numbers anew what it has lost.
+    let after = if after > last(look.connection).map_err(of_step)? {
+        0
+    } else {
+        after
+    };
+    let mut entries = Vec::new();
+    let mut reached = after;
+    let mut complete = true;
+    {
+        let mut statement = look.prepare(PAGE)?;
+        let limit = i64::try_from(FEED_PAGE + 1).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![after, limit]).map_err(of_step)?;
+        while let Some(row) = rows.next().map_err(of_step)? {
+            if entries.len() == FEED_PAGE {
+                complete = false;
+                break;
+            }
+            let (number, ending) = rows::ending(row)?;
+            entries.push(ending);
+            reached = number;
+        }
+    }
+    snapshot.finish().map_err(of_step)?;
+    let endings = Endings {
+        entries,
+        cursor: Cursor::at(format!("{log_id}.{reached}")),
+        complete,
+        now,
+    };
+    Ok((endings, reached))
+}
+
+/// Looks at the file now and then while somebody waits for endings, and sleeps while nobody does. Ends with the last handle.
+pub(super) fn watch(path: PathBuf, patience: Duration, last_ending: &LastEnding, calls: &Receiver<()>) {
+    let mut file: Option<(Connection, Option<i64>)> = None;
+    while calls.recv().is_ok() {
+        while last_ending.is_awaited() {
+            let glanced = match file.take() {
+                Some(opened) => Ok(opened),
+                None => open::reader(&path, patience).map(|connection| (connection, None)),
+            }
+            .and_then(|(connection, version)| glance(connection, version, last_ending));
+            // After an error, anew at the next glance.
+            file = glanced.ok();
+            match calls.recv_timeout(GLANCE) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+}
+
+type Glanced = (Connection, Option<i64>);
+
+fn glance(connection: Connection, version: Option<i64>, last_ending: &LastEnding) -> rusqlite::Result<Glanced> {
+    let present: i64 = connection
+        .prepare_cached("PRAGMA data_version")?
+        .query_row([], |row| row.get(0))?;
+    if version != Some(present) {
+        last_ending.tell(last(&connection)?);
+    }
+    Ok((connection, Some(present)))
+}

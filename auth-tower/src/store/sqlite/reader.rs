@@ -1,0 +1,94 @@
+//! The thread that reads, on a connection that cannot write.
+
+use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use rusqlite::{CachedStatement, Connection, params};
+
+use super::error::of_step;
+use super::requests::Read;
+use super::rows::session_columns;
+use super::steps::FIND;
+use super::{open, rows};
+use crate::clock::Clock;
+use crate::id::{SessionId, Subject};
+use crate::session::SessionRecord;
+use crate::store::error::StoreError;
+use crate::store::session::Found;
+
+pub(super) const LIST: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    " FROM auth_sessions s INDEXED BY auth_sessions_by_subject WHERE s.subject_key = ?1 AND s.ended IS NULL \
+     AND s.idle_expires_at > ?2 AND s.absolute_expires_at > ?2 AND NOT EXISTS \
+     (SELECT 1 FROM auth_epochs e WHERE e.subject_key = s.subject_key AND e.epoch > s.epoch) \
+     ORDER BY s.created_at DESC LIMIT ?3"
+);
+
+/// What a request reads with.
+pub(super) struct Look<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) clock: &'a Clock,
+}
+
+impl Look<'_> {
+    pub(super) fn prepare(&self, sql: &'static str) -> Result<CachedStatement<'_>, StoreError> {
+        self.connection.prepare_cached(sql).map_err(of_step)
+    }
+
+    pub(super) fn find(&self, id: &SessionId) -> Result<Option<Found>, StoreError> {
+        let mut statement = self.prepare(FIND)?;
+        let mut rows = statement.query([id.as_bytes()]).map_err(of_step)?;
+        let Some(row) = rows.next().map_err(of_step)? else {
+            return Ok(None);
+        };
+        Ok(Some(Found {
+            record: rows::session(row)?,
+            now: self.clock.now(),
+        }))
+    }
+
+    pub(super) fn list(&self, subject: &Subject, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
+        let mut statement = self.prepare(LIST)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = statement
+            .query(params![subject.key().as_bytes(), self.clock.now().as_millis(), limit])
+            .map_err(of_step)?;
+        let mut records = Vec::new();
+        while let Some(row) = rows.next().map_err(of_step)? {
+            match rows::session(row) {
+                Ok(record) if record.subject == *subject => records.push(record),
+                // The owner's other sessions are as good as ever.
+                Ok(_) | Err(_) => {
+                    tracing::error!(target: "auth_tower::store", "a damaged session was left out of a list");
+                }
+            }
+        }
+        records.reverse();
+        Ok(records)
+    }
+}
+
+/// Serves until the last handle is gone and the queue is empty.
+pub(super) fn serve(path: PathBuf, patience: Duration, clock: Clock, requests: &Receiver<Box<dyn Read>>) {
+    let mut connection: Option<Connection> = None;
+    while let Ok(request) = requests.recv() {
+        let opened = match connection.take() {
+            Some(opened) => Ok(opened),
+            None => open::reader(&path, patience),
+        };
+        match opened {
+            Ok(opened) => {
+                let spoiled = request.run(Ok(&Look {
+                    connection: &opened,
+                    clock: &clock,
+                }));
+                connection = (!spoiled).then_some(opened);
+            }
+            Err(error) => {
+                request.run(Err(&error));
+            }
+        }
+    }
+}

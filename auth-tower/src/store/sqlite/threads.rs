@@ -1,0 +1,188 @@
+//! The threads behind a store, and how a call reaches them.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use super::feed::LastEnding;
+use super::options::SqliteOptions;
+use super::reader::Look;
+use super::requests::{Call, Kind, Read, Write};
+use super::writer::{Work, Writer};
+use super::{feed, reader};
+use crate::store::error::StoreError;
+use crate::store::feed::{Cursor, Endings};
+
+/// The threads of a store. Dropping it waits until they have closed the file, but not for longer than the deadline.
+pub(super) struct Threads {
+    queues: Queues,
+    last_ending: LastEnding,
+    log_id: String,
+    deadline: Duration,
+    closed: watch::Receiver<()>,
+    ended: Mutex<mpsc::Receiver<()>>,
+}
+
+/// The ends of the queues. The threads serve them until they are gone.
+struct Queues {
+    writer: SyncSender<Box<dyn Write>>,
+    reader: SyncSender<Box<dyn Read>>,
+    watcher: SyncSender<()>,
+}
+
+impl Queues {
+    /// Queues that nobody serves.
+    fn nowhere() -> Self {
+        let (writer, reader, watcher) = (mpsc::sync_channel(0), mpsc::sync_channel(0), mpsc::sync_channel(0));
+        Self {
+            writer: writer.0,
+            reader: reader.0,
+            watcher: watcher.0,
+        }
+    }
+}
+
+impl Drop for Threads {
+    /// A process that ends right after would otherwise leave the newest sessions in the write-ahead log: safe there, but not
+    /// where somebody who copies the file alone looks for them.
+    fn drop(&mut self) {
+        self.queues = Queues::nowhere();
+        // Only an error says that the threads are gone.
+        let _ = self.ended.lock().recv_timeout(self.deadline);
+    }
+}
+
+/// Why a call was not even taken.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("too many calls are waiting")]
+    TooMany,
+    #[error("the thread that serves calls is gone")]
+    Gone,
+}
+
+impl Threads {
+    pub(super) fn start(
+        path: PathBuf,
+        options: SqliteOptions,
+        connection: Connection,
+        log_id: String,
+    ) -> Result<Self, StoreError> {
+        let SqliteOptions { clock, deadline, queue } = options;
+        let (writer, writes) = mpsc::sync_channel(queue);
+        let (reader, reads) = mpsc::sync_channel(queue);
+        let (watcher, calls) = mpsc::sync_channel(1);
+        let (closing, closed) = watch::channel(());
+        let (ending, ended) = mpsc::sync_channel::<()>(0);
+        let last_ending = LastEnding::new();
+
+        let reading = {
+            let (path, clock) = (path.clone(), clock.clone());
+            spawn("auth-read", move || reader::serve(path, deadline, clock, &reads))?
+        };
+        let watching = {
+            let (path, last_ending) = (path.clone(), last_ending.clone());
+            spawn("auth-watch", move || feed::watch(path, deadline, &last_ending, &calls))?
+        };
+        let mut writing = Writer::new(path, deadline, clock, last_ending.clone(), connection);
+        spawn("auth-write", move || {
+            writing.serve(&writes);
+            // The last to close the file puts its write-ahead log into it, which only this connection can.
+            let _ = reading.join();
+            let _ = watching.join();
+            drop(writing);
+            drop((closing, ending));
+        })?;
+        Ok(Self {
+            queues: Queues {
+                writer,
+                reader,
+                watcher,
+            },
+            last_ending,
+            log_id,
+            deadline,
+            closed,
+            ended: Mutex::new(ended),
+        })
+    }
+
+    pub(super) async fn write<T, F>(&self, kind: Kind, run: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Work<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (call, answer) = Call::new(kind, Instant::now() + self.deadline, run);
+        self.queues.writer.try_send(call).map_err(refused)?;
+        self.wait(answer).await
+    }
+
+    pub(super) async fn read<T, F>(&self, run: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Look<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (call, answer) = Call::new(Kind::Single, Instant::now() + self.deadline, run);
+        self.queues.reader.try_send(call).map_err(refused)?;
+        self.wait(answer).await
+    }
+
+    async fn wait<T>(&self, answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
+        match timeout(self.deadline, answer).await {
+            Ok(Ok(answer)) => answer,
+            // Dropped unanswered, because its time was over, or unanswered until now.
+            Ok(Err(_)) | Err(_) => Err(StoreError::Timeout),
+        }
+    }
+
+    pub(super) async fn ended_since(&self, cursor: Cursor, wait: Duration) -> Result<Endings, StoreError> {
+        let after = feed::place(&self.log_id, &cursor)?;
+        let (page, reached) = self.endings(after).await?;
+        if !page.entries.is_empty() || wait.is_zero() {
+            return Ok(page);
+        }
+        let news = self.last_ending.after(reached, || {
+            // Full means that it is awake already.
+            let _ = self.queues.watcher.try_send(());
+        });
+        // Whether something came or not: the answer says what is known now, so the log has to be read now.
+        let _ = timeout(wait, news).await;
+        Ok(self.endings(reached).await?.0)
+    }
+
+    async fn endings(&self, after: i64) -> Result<(Endings, i64), StoreError> {
+        let log_id = self.log_id.clone();
+        self.read(move |look| feed::page(look, &log_id, after)).await
+    }
+
+    /// Resolves when all threads have ended.
+    pub(super) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut closed = self.closed.clone();
+        async move {
+            // Never changes: an error says that the sender is gone, and with it the threads.
+            let _ = closed.changed().await;
+        }
+    }
+}
+
+fn refused<T>(error: TrySendError<T>) -> StoreError {
+    StoreError::unavailable(match error {
+        TrySendError::Full(_) => Refused::TooMany,
+        TrySendError::Disconnected(_) => Refused::Gone,
+    })
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>, StoreError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map_err(|error: io::Error| StoreError::unavailable(error))
+}
