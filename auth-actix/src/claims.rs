@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use auth_tower::{Handle, Registered};
+use auth_tower::{Handle, RegisteredClaims};
 
 use crate::facts::{Facts, with_handle};
 use crate::rejection::Rejection;
@@ -21,7 +21,7 @@ pub struct Claims<C>(auth_tower::Claims<C>);
 
 impl<C> Claims<C> {
     /// The registered claims: subject, session, scope, times.
-    pub fn token(&self) -> &Registered {
+    pub fn token(&self) -> &RegisteredClaims {
         self.0.token()
     }
 

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use actix_web::HttpMessage;
 use actix_web::dev::RequestHead;
 use actix_web::http::header;
-use auth_tower::{Denial, Handle, RequestFacts};
+use auth_tower::adapter::RequestFacts;
+use auth_tower::{Denial, Handle};
 
 use crate::rejection::Rejection;
 
@@ -46,8 +47,9 @@ impl RequestFacts for Facts<'_> {
 pub(crate) fn with_handle<T>(request: &impl HttpMessage, ask: impl FnOnce(&Handle) -> T) -> Result<T, Rejection> {
     match request.extensions().get::<Handle>() {
         Some(handle) => Ok(ask(handle)),
-        None => {
-            Err(Denial::wiring("`.wrap(auth_actix::middleware(&auth))` around this route, outside of any guard").into())
-        }
+        None => Err(Denial::missing_layer(
+            "`.wrap(auth_actix::middleware(&auth))` around this route, outside of any guard",
+        )
+        .into()),
     }
 }

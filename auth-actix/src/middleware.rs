@@ -11,7 +11,8 @@ use auth_tower::{Auth, Handle, OnOutage};
 use pin_project_lite::pin_project;
 
 use crate::rejection::write;
-use crate::workers::{self, Worker};
+use crate::workers;
+use crate::workers::Worker;
 
 /// Puts the lazy handle into requests, and what came of it onto responses: `App::new().wrap(auth_actix::middleware(&auth))`.
 ///

@@ -7,7 +7,8 @@ use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use actix_web::{HttpResponse, ResponseError};
-use auth_tower::{Code, Denial, Reply};
+use auth_tower::adapter::Reply;
+use auth_tower::{Denial, DenialCode};
 
 /// Why a request was refused, as a response.
 ///
@@ -19,7 +20,7 @@ pub struct Rejection(Denial);
 
 impl Rejection {
     /// The stable code.
-    pub fn code(&self) -> Code {
+    pub fn code(&self) -> DenialCode {
         self.0.code()
     }
 

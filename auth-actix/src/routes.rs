@@ -6,7 +6,8 @@ use actix_web::dev::{AppService, HttpServiceFactory};
 use actix_web::guard::{Guard, fn_guard};
 use actix_web::web::{BytesMut, Payload, ServiceConfig, resource};
 use actix_web::{HttpRequest, HttpResponse};
-use auth_tower::{AppClaims, Auth, RequestBody, Route};
+use auth_tower::adapter::{RequestBody, Route};
+use auth_tower::{AppClaims, Auth};
 use futures_util::StreamExt as _;
 
 use crate::facts::Facts;
@@ -28,7 +29,8 @@ pub fn routes<C: AppClaims>(auth: &Auth<C>) -> impl FnOnce(&mut ServiceConfig) +
 /// The ready routes as a service, for a prefix of one's own.
 ///
 /// ```
-/// # use auth_tower::{AppClaims, Auth};
+/// # use auth_tower::AppClaims;
+/// # use auth_tower::Auth;
 /// # fn demo<C: AppClaims>(auth: &Auth<C>) -> Result<(), auth_actix::InvalidPrefix> {
 /// let account = auth_actix::Routes::new(auth).prefix("/account")?; // /account/login, …
 /// let app = move || actix_web::App::new().service(account.clone());

@@ -2,7 +2,8 @@
 
 use std::any::Any;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
+use std::thread;
+use std::thread::ThreadId;
 
 use actix_web::rt::System;
 use auth_tower::Auth;
@@ -53,7 +54,7 @@ pub(crate) fn enter<C: 'static>(auth: &Auth<C>) -> Option<Worker> {
             && other
                 .auth
                 .downcast_ref::<Auth<C>>()
-                .is_some_and(|other| auth.is_twin_of(other))
+                .is_some_and(|other| auth.is_duplicate_of(other))
     });
     if twin && !workers.told {
         workers.told = true;

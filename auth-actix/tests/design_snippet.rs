@@ -10,7 +10,7 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::{App, Error, web};
 use auth_actix::{Claims, Rejection, Session};
-use auth_tower::{Accounts, AccountsError, Auth, Grant, KeyRing, Login, SqliteStore, Subject};
+use auth_tower::{Accounts, AccountsError, Auth, Grant, KeyRing, PasswordCredentials, SqliteStore, Subject};
 use serde::{Deserialize, Serialize};
 
 #[rustfmt::skip]
@@ -47,7 +47,7 @@ struct MyAccounts;
 impl Accounts for MyAccounts {
     type Claims = User;
 
-    async fn verify(&self, login: &Login) -> Result<Option<Subject>, AccountsError> {
+    async fn verify(&self, login: &PasswordCredentials) -> Result<Option<Subject>, AccountsError> {
         let known = login.username() == "alice" && login.password().expose_secret() == "wonderland";
         Ok(known.then(|| Subject::new("alice").ok()).flatten())
     }

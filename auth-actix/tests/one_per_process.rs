@@ -13,7 +13,8 @@ use actix_web::test::init_service;
 use actix_web::{App, HttpServer, web};
 use auth_actix::Claims;
 use auth_tower::{
-    Accounts, AccountsError, Algorithm, Auth, Grant, KeyRing, Login, MemoryStore, RefreshKey, SigningKey, Subject,
+    Accounts, AccountsError, Algorithm, Auth, Grant, KeyRing, MemoryStore, PasswordCredentials, RefreshKey, SigningKey,
+    Subject,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,7 @@ struct Nobody;
 impl Accounts for Nobody {
     type Claims = User;
 
-    async fn verify(&self, _: &Login) -> Result<Option<Subject>, AccountsError> {
+    async fn verify(&self, _: &PasswordCredentials) -> Result<Option<Subject>, AccountsError> {
         Ok(None)
     }
 

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
 use auth_tower::{
-    Accounts, AccountsError, Algorithm, Auth, Grant, KeyRing, Login, MemoryStore, RefreshKey, SigningKey, Subject,
+    Accounts, AccountsError, Algorithm, Auth, Grant, KeyRing, MemoryStore, PasswordCredentials, RefreshKey, SigningKey,
+    Subject,
 };
 use axum::Router;
 use axum::routing::any;
@@ -30,7 +31,7 @@ struct Everyone;
 impl Accounts for Everyone {
     type Claims = User;
 
-    async fn verify(&self, login: &Login) -> Result<Option<Subject>, AccountsError> {
+    async fn verify(&self, login: &PasswordCredentials) -> Result<Option<Subject>, AccountsError> {
         let known = login.password().expose_secret() == "wonderland";
         Ok(known.then(|| Subject::new(login.username()).ok()).flatten())
     }

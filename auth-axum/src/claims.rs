@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use auth_tower::{Handle, Registered};
+use auth_tower::{Handle, RegisteredClaims};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 
@@ -17,7 +17,7 @@ pub struct Claims<C>(auth_tower::Claims<C>);
 
 impl<C> Claims<C> {
     /// The registered claims: subject, session, scope, times.
-    pub fn token(&self) -> &Registered {
+    pub fn token(&self) -> &RegisteredClaims {
         self.0.token()
     }
 

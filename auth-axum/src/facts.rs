@@ -24,5 +24,5 @@ pub(crate) fn facts(parts: &Parts) -> HttpFacts<'_> {
 pub(crate) fn handle(extensions: &Extensions) -> Result<&Handle, Rejection> {
     extensions
         .get::<Handle>()
-        .ok_or_else(|| Denial::wiring("`.layer(auth.layer())` around this route").into())
+        .ok_or_else(|| Denial::missing_layer("`.layer(auth.layer())` around this route").into())
 }

@@ -2,7 +2,14 @@
 //!
 //! ```
 //! use auth_axum::{Claims, Rejection, Session};
-//! use auth_tower::{Accounts, AccountsError, Auth, Grant, KeyRing, Login, MemoryStore, Subject};
+//! use auth_tower::Accounts;
+//! use auth_tower::AccountsError;
+//! use auth_tower::Auth;
+//! use auth_tower::Grant;
+//! use auth_tower::KeyRing;
+//! use auth_tower::PasswordCredentials;
+//! use auth_tower::MemoryStore;
+//! use auth_tower::Subject;
 //! use axum::{Router, routing::{get, post}};
 //! use serde::{Deserialize, Serialize};
 //!
@@ -21,7 +28,7 @@
 //! # struct MyAccounts;
 //! # impl Accounts for MyAccounts {
 //! #     type Claims = User;
-//! #     async fn verify(&self, _: &Login) -> Result<Option<Subject>, AccountsError> { Ok(None) }
+//! #     async fn verify(&self, _: &PasswordCredentials) -> Result<Option<Subject>, AccountsError> { Ok(None) }
 //! #     async fn claims(&self, _: &Subject) -> Result<Option<Grant<User>>, AccountsError> { Ok(None) }
 //! # }
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-use auth_tower::{Code, Denial, Reply};
+use auth_tower::adapter::Reply;
+use auth_tower::{Denial, DenialCode};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -19,7 +20,7 @@ pub struct Rejection(Denial);
 
 impl Rejection {
     /// The stable code.
-    pub fn code(&self) -> Code {
+    pub fn code(&self) -> DenialCode {
         self.0.code()
     }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use auth_tower::adapter::{RequestBody, Route};
 use auth_tower::layer::HttpFacts;
-use auth_tower::{AppClaims, Auth, RequestBody, Route};
+use auth_tower::{AppClaims, Auth};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;

@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, where failing loudly is the point")]
 
 use auth_axum::{Claims, Rejection, Session};
-use auth_tower::{Accounts, AccountsError, Auth, Grant, KeyRing, Login, SqliteStore, Subject};
+use auth_tower::{Accounts, AccountsError, Auth, Grant, KeyRing, PasswordCredentials, SqliteStore, Subject};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, request};
@@ -49,7 +49,7 @@ struct MyAccounts;
 impl Accounts for MyAccounts {
     type Claims = User;
 
-    async fn verify(&self, login: &Login) -> Result<Option<Subject>, AccountsError> {
+    async fn verify(&self, login: &PasswordCredentials) -> Result<Option<Subject>, AccountsError> {
         let known = login.username() == "alice" && login.password().expose_secret() == "wonderland";
         Ok(known.then(|| Subject::new("alice").ok()).flatten())
     }

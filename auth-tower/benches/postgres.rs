@@ -3,7 +3,7 @@
 //! * A rotation against a plain `UPDATE … RETURNING` by sqlx, at 1, 16 and 128 in flight: the same table with the same 1,000
 //!   sessions, the same number of connections (16), four worker threads. The figure is the time of one call with that many
 //!   under way. `AUTH_BENCH_ASYNC=1` does not wait for the disk, so that only the processors' work is compared.
-//! * Ending all of a subject's 1, 1,000 and 100,000 sessions.
+//! * RevocationEvent all of a subject's 1, 1,000 and 100,000 sessions.
 //! * How long after an ending another store hears of it, by `LISTEN` and by polling: p50 and p99.
 //! * With `AUTH_BENCH_SESSIONS=1000000`, bytes per session of a table with that many.
 #![expect(
@@ -20,9 +20,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use auth_tower::session::record::EndReason;
-use auth_tower::session::store::{PostgresOptions, PostgresStore, SessionStore as _};
-use auth_tower::{SessionId, Subject};
+use auth_tower::session::EndReason;
+use auth_tower::store::SessionStore as _;
+use auth_tower::{PostgresOptions, PostgresStore, SessionId, Subject};
 use common::{Rotating, SESSIONS, run, runtime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use servers::Postgres;

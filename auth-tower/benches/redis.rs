@@ -16,8 +16,8 @@ mod common;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth_tower::session::store::{Advance, RedisOptions, RedisStore, SessionStore as _};
-use auth_tower::{SessionId, Subject};
+use auth_tower::store::{Advance, SessionStore as _};
+use auth_tower::{RedisOptions, RedisStore, SessionId, Subject};
 use common::{DAY, SESSIONS};
 use redis::aio::MultiplexedConnection;
 use servers::Redis;

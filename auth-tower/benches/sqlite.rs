@@ -3,7 +3,7 @@
 //! * A rotation against a plain `UPDATE … RETURNING` through a pool of sqlx, at 1, 16 and 128 in flight. Both use WAL and
 //!   `synchronous = NORMAL`, the same table with the same 1,000 sessions in files side by side, and four worker threads; the
 //!   pool is sqlx's default. The figure is the time of one call with that many under way.
-//! * Ending all of a subject's 1, 1,000 and 100,000 sessions.
+//! * RevocationEvent all of a subject's 1, 1,000 and 100,000 sessions.
 //! * How long after an ending another process's store hears of it: p50 and p99.
 //! * With `AUTH_BENCH_SESSIONS=1000000`, bytes per session on disk and in memory with that many.
 #![expect(
@@ -20,8 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use auth_tower::SessionId;
-use auth_tower::session::store::{MemoryStore, SqliteOptions, SqliteStore};
+use auth_tower::{MemoryStore, SessionId, SqliteOptions, SqliteStore};
 use common::{Rotating, SESSIONS, run, runtime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sqlx::SqlitePool;

@@ -66,7 +66,7 @@ mod wire;
 
 #[cfg(feature = "argon2")]
 pub use accounts::passwords::Passwords;
-pub use accounts::{Accounts, AccountsError, AppClaims, Grant, Login, Password};
+pub use accounts::{Accounts, AccountsError, AppClaims, Grant, Password, PasswordCredentials};
 pub use auth::authority::AuthorityBuilder;
 pub use auth::{Auth, Health};
 pub use clock::{Clock, Timestamp};
@@ -76,7 +76,7 @@ pub use config::error::ConfigError;
 pub use events::Event;
 pub use handle::Handle;
 pub use handle::claims::Claims;
-pub use handle::session::{Session, SessionInfo, SignedIn};
+pub use handle::session::{Session, SessionInfo, TokenResponse};
 pub use handle::watch::Watch;
 pub use id::{InvalidId, SessionId, Subject, SubjectKey};
 pub use jose::algorithm::{Algorithm, UnknownAlgorithm};
@@ -88,11 +88,11 @@ pub use keys::verifying::VerifyingKey;
 #[cfg(feature = "memory")]
 pub use store::memory::MemoryStore;
 #[cfg(feature = "postgres")]
-pub use store::postgres::{Migrations, PostgresOptions, PostgresStore, Proxy, Rotations};
+pub use store::postgres::{Migrations, PoolerMode, PostgresOptions, PostgresStore, RotationDurability};
 #[cfg(feature = "redis")]
 pub use store::redis::{RedisOptions, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use store::sqlite::{SqliteOptions, SqliteStore};
-pub use token::claims::Registered;
-pub use wire::denial::{Code, Denial, Rendered};
+pub use token::claims::RegisteredClaims;
+pub use wire::denial::{Denial, DenialBody, DenialCode};
 pub use wire::grpc::GrpcStatus;

@@ -336,7 +336,7 @@ fn a_ring_needs_keys_that_go_together() {
         .verifying(key("a").verifying_key())
         .build();
     assert!(matches!(duplicate, Err(KeyError::DuplicateKeyId(kid)) if kid == "a"));
-    let orphan = KeyRing::builder().signing(key("a")).also_refresh(refresh()).build();
+    let orphan = KeyRing::builder().signing(key("a")).previous_refresh(refresh()).build();
     assert!(matches!(orphan, Err(KeyError::NoActiveRefreshKey)));
 
     let resource = KeyRing::builder().verifying(key("a").verifying_key()).build().unwrap();

@@ -6,10 +6,10 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use auth_tower::layer::HttpFacts;
-use auth_tower::session::Client;
+use auth_tower::session::ClientInfo;
 use auth_tower::{
-    Accounts, AccountsError, Auth, Claims, Clock, Denial, Grant, Handle, KeyRing, Login, MemoryStore, Session, Subject,
-    Timestamp,
+    Accounts, AccountsError, Auth, Claims, Clock, Denial, Grant, Handle, KeyRing, MemoryStore, PasswordCredentials,
+    Session, Subject, Timestamp,
 };
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
@@ -28,7 +28,7 @@ struct Moody(std::sync::Arc<std::sync::atomic::AtomicBool>);
 impl Accounts for Moody {
     type Claims = User;
 
-    async fn verify(&self, login: &Login) -> Result<Option<Subject>, AccountsError> {
+    async fn verify(&self, login: &PasswordCredentials) -> Result<Option<Subject>, AccountsError> {
         Ok(Subject::new(login.username()).ok())
     }
 
@@ -68,7 +68,7 @@ impl World {
         let request = Request::post("/").body(()).unwrap();
         let facts = HttpFacts::new(request.method(), request.uri(), request.headers(), None);
         let session = Session::observe(&handle, &facts);
-        let login = Login::new("alice", "any", Client::default());
+        let login = PasswordCredentials::new("alice", "any", ClientInfo::default());
         let access = session.log_in(&login).await.unwrap().access_token.unwrap();
         let headers = handle.response_headers();
         let (_, cookie) = headers.iter().find(|(name, _)| *name == "set-cookie").unwrap();

@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use auth_tower::layer::ResponseBody;
-use auth_tower::session::Client;
+use auth_tower::session::ClientInfo;
 use auth_tower::{
-    Accounts, AccountsError, Auth, Claims, Code, Denial, Grant, Handle, KeyRing, Login, MemoryStore, Session, Subject,
+    Accounts, AccountsError, Auth, Claims, Denial, DenialCode, Grant, Handle, KeyRing, MemoryStore,
+    PasswordCredentials, Session, Subject,
 };
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -35,7 +36,7 @@ struct Everyone;
 impl Accounts for Everyone {
     type Claims = User;
 
-    async fn verify(&self, login: &Login) -> Result<Option<Subject>, AccountsError> {
+    async fn verify(&self, login: &PasswordCredentials) -> Result<Option<Subject>, AccountsError> {
         Ok(Subject::new(login.username()).ok())
     }
 
@@ -63,7 +64,7 @@ async fn sign_in(auth: &Auth<User>) -> (String, String) {
             handle,
             &auth_tower::layer::HttpFacts::new(request.method(), request.uri(), request.headers(), None),
         );
-        let login = Login::new("alice", "any", Client::default());
+        let login = PasswordCredentials::new("alice", "any", ClientInfo::default());
         let signed_in = session.log_in(&login).await.unwrap();
         Ok::<_, Infallible>(Response::new(signed_in.access_token.unwrap()))
     }));
@@ -180,10 +181,14 @@ async fn required_denies_with_body_challenge_and_the_denial_for_logs() {
     let auth = auth();
     let service = auth.layer().required().layer(Odd);
     for (headers, status, code) in [
-        (&[][..], 401, Code::MissingToken),
-        (&[("authorization", "Bearer a.b.c")], 401, Code::InvalidToken),
-        (&[("authorization", "Bearer")], 400, Code::InvalidRequest),
-        (&[("cookie", "__Host-refresh=garbage")], 401, Code::InvalidRefreshToken),
+        (&[][..], 401, DenialCode::MissingToken),
+        (&[("authorization", "Bearer a.b.c")], 401, DenialCode::InvalidToken),
+        (&[("authorization", "Bearer")], 400, DenialCode::InvalidRequest),
+        (
+            &[("cookie", "__Host-refresh=garbage")],
+            401,
+            DenialCode::InvalidRefreshToken,
+        ),
     ] {
         let response = service
             .clone()

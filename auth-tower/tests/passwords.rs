@@ -102,6 +102,6 @@ async fn hashes_of_other_parameters_and_variants_are_checked_by_what_they_say() 
 fn a_password_shows_in_no_debug_form() {
     let password = Password::from("wonderland");
     assert!(!format!("{password:?}").contains("wonderland"));
-    let login = auth_tower::Login::new("alice", password, auth_tower::session::Client::default());
+    let login = auth_tower::PasswordCredentials::new("alice", password, auth_tower::session::ClientInfo::default());
     assert!(!format!("{login:?}").contains("wonderland"));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use auth_tower::{
     AccessTransport, Accounts, AccountsError, Algorithm, Auth, AuthorityBuilder, ConfigError, CookieConfig, Grant,
-    KeyRing, Login, MemoryStore, RefreshKey, SameSite, SigningKey, Subject,
+    KeyRing, MemoryStore, PasswordCredentials, RefreshKey, SameSite, SigningKey, Subject,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ struct Nobody;
 impl Accounts for Nobody {
     type Claims = User;
 
-    async fn verify(&self, _: &Login) -> Result<Option<Subject>, AccountsError> {
+    async fn verify(&self, _: &PasswordCredentials) -> Result<Option<Subject>, AccountsError> {
         Ok(None)
     }
 

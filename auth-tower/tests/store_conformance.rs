@@ -3,9 +3,10 @@
 
 #[cfg(feature = "memory")]
 mod memory {
-    use auth_tower::session::store::MemoryStore;
-    use auth_tower::session::store::conformance::OnClock;
-    use auth_tower::{Clock, Timestamp};
+    use auth_tower::Clock;
+    use auth_tower::MemoryStore;
+    use auth_tower::Timestamp;
+    use auth_tower::store::conformance::OnClock;
 
     async fn fresh() -> OnClock<MemoryStore> {
         let clock = Clock::manual(Timestamp::from_secs(1_700_000_000));
@@ -22,9 +23,11 @@ mod memory {
 mod sqlite {
     use std::time::Duration;
 
-    use auth_tower::session::store::conformance::Harness;
-    use auth_tower::session::store::{SqliteOptions, SqliteStore};
-    use auth_tower::{Clock, Timestamp};
+    use auth_tower::Clock;
+    use auth_tower::SqliteOptions;
+    use auth_tower::SqliteStore;
+    use auth_tower::Timestamp;
+    use auth_tower::store::conformance::Harness;
 
     struct OnFile {
         store: SqliteStore,
@@ -71,8 +74,9 @@ mod on_redis {
     use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
     use std::time::Duration;
 
-    use auth_tower::session::store::conformance::Harness;
-    use auth_tower::session::store::{RedisOptions, RedisStore};
+    use auth_tower::RedisOptions;
+    use auth_tower::RedisStore;
+    use auth_tower::store::conformance::Harness;
 
     pub(super) struct OnServer {
         store: RedisStore,
@@ -136,8 +140,10 @@ mod postgres {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
-    use auth_tower::session::store::conformance::Harness;
-    use auth_tower::session::store::{PostgresOptions, PostgresStore, Proxy};
+    use auth_tower::PoolerMode;
+    use auth_tower::PostgresOptions;
+    use auth_tower::PostgresStore;
+    use auth_tower::store::conformance::Harness;
     use servers::{PgBouncer, Postgres};
     use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
     use tokio::sync::OnceCell;
@@ -188,7 +194,7 @@ mod postgres {
     }
 
     #[expect(clippy::unwrap_used, reason = "what a test stands on")]
-    async fn in_schema(proxy: Proxy) -> InSchema {
+    async fn in_schema(proxy: PoolerMode) -> InSchema {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let schema = format!("fresh_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let (direct, through) = addresses().await;
@@ -197,7 +203,7 @@ mod postgres {
             .with_proxy(proxy)
             // The properties are about what is answered; how fast is another test's matter.
             .with_deadline(Duration::from_secs(30))
-            .connect(if proxy == Proxy::None { direct } else { through })
+            .connect(if proxy == PoolerMode::None { direct } else { through })
             .await
             .unwrap();
         let pool = PgPoolOptions::new().max_connections(1).connect_lazy(direct).unwrap();
@@ -211,16 +217,16 @@ mod postgres {
     }
 
     async fn fresh() -> InSchema {
-        in_schema(Proxy::None).await
+        in_schema(PoolerMode::None).await
     }
 
     auth_tower::session_store_conformance!(fresh);
 
     mod through_pgbouncer {
-        use super::{InSchema, Proxy, in_schema};
+        use super::{InSchema, PoolerMode, in_schema};
 
         async fn fresh() -> InSchema {
-            in_schema(Proxy::TransactionPooling).await
+            in_schema(PoolerMode::TransactionPooling).await
         }
 
         auth_tower::session_store_conformance!(fresh);

@@ -4,10 +4,9 @@
 
 use std::time::Duration;
 
-use auth_tower::session::EndReason;
-use auth_tower::session::record::{Client, Lifetime};
-use auth_tower::session::store::{Cursor, MemoryStore, NewSession, Retention, SessionStore, StoreError};
-use auth_tower::{Clock, SessionId, Subject, Timestamp};
+use auth_tower::session::{ClientInfo, EndReason, Lifetime};
+use auth_tower::store::{Cursor, NewSession, Retention, SessionStore, StoreError};
+use auth_tower::{Clock, MemoryStore, SessionId, Subject, Timestamp};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -24,7 +23,7 @@ fn session(number: u64) -> NewSession {
             idle: HOUR,
             absolute: HOUR * 2,
         },
-        client: Client::default(),
+        client: ClientInfo::default(),
     }
 }
 
@@ -84,12 +83,12 @@ async fn nothing_is_left_of_what_was_purged() {
         clock.advance(HOUR);
         let retention = Retention {
             sessions: Duration::ZERO,
-            endings: Duration::ZERO,
+            revocations: Duration::ZERO,
         };
         while store.purge(retention).await.unwrap() > 0 {}
     }
     assert!(format!("{store:?}").contains("sessions: 0"), "{store:?}");
-    let log = store.ended_since(Cursor::start(), Duration::ZERO).await.unwrap();
+    let log = store.revocations_since(Cursor::start(), Duration::ZERO).await.unwrap();
     assert!(log.entries.is_empty());
 }
 
@@ -110,11 +109,11 @@ async fn a_clock_that_was_set_back_ends_nobody_and_counts_right() {
     );
     let retention = Retention {
         sessions: HOUR,
-        endings: HOUR,
+        revocations: HOUR,
     };
     store.purge(retention).await.unwrap();
     clock.set(Timestamp::from_secs(1_700_000_000));
-    let step = auth_tower::session::store::Advance {
+    let step = auth_tower::store::Advance {
         expected: 1,
         expected_seen: None,
         unless_within: Duration::ZERO,

@@ -7,12 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth_tower::session::EndReason;
-use auth_tower::session::record::{Client, Lifetime};
-use auth_tower::session::store::{
-    Advance, Cursor, Ended, NewSession, Retention, SessionStore, SqliteOptions, SqliteStore, StoreError,
-};
-use auth_tower::{SessionId, Subject};
+use auth_tower::session::{ClientInfo, EndReason, Lifetime};
+use auth_tower::store::{Advance, Cursor, NewSession, Retention, Revoked, SessionStore, StoreError};
+use auth_tower::{SessionId, SqliteOptions, SqliteStore, Subject};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -38,7 +35,7 @@ fn session(name: &str, number: u64) -> NewSession {
             idle: HOUR,
             absolute: HOUR * 3,
         },
-        client: Client::new(Some("laptop"), "203.0.113.7".parse().ok(), Some("test")),
+        client: ClientInfo::new(Some("laptop"), "203.0.113.7".parse().ok(), Some("test")),
     }
 }
 
@@ -87,7 +84,11 @@ async fn a_session_and_a_cursor_survive_a_restart() {
     let later = begin(&store, "alice", 3).await;
     assert!(store.advance(live, step(1)).await.unwrap().unwrap().taken);
     store.end(ended, EndReason::Reused).await.unwrap();
-    let cursor = store.ended_since(Cursor::start(), Duration::ZERO).await.unwrap().cursor;
+    let cursor = store
+        .revocations_since(Cursor::start(), Duration::ZERO)
+        .await
+        .unwrap()
+        .cursor;
     let record = store.find(live).await.unwrap().unwrap().record;
     store.close().await;
 
@@ -98,9 +99,9 @@ async fn a_session_and_a_cursor_survive_a_restart() {
     let gone = store.find(ended).await.unwrap().unwrap().record;
     assert_eq!(gone.ended, Some(EndReason::Reused));
     store.end(later, EndReason::SignedOut).await.unwrap();
-    let page = store.ended_since(cursor, Duration::ZERO).await.unwrap();
+    let page = store.revocations_since(cursor, Duration::ZERO).await.unwrap();
     assert_eq!(page.entries.len(), 1);
-    assert_eq!(page.entries[0].what, Ended::Session(later));
+    assert_eq!(page.entries[0].what, Revoked::Session(later));
 }
 
 #[tokio::test]
@@ -114,13 +115,24 @@ async fn a_cursor_of_another_file_or_of_a_later_state_reads_everything() {
             store.end(id, EndReason::SignedOut).await.unwrap();
         }
     }
-    let cursor = one.ended_since(Cursor::start(), Duration::ZERO).await.unwrap().cursor;
-    let page = two.ended_since(cursor.clone(), Duration::ZERO).await.unwrap();
+    let cursor = one
+        .revocations_since(Cursor::start(), Duration::ZERO)
+        .await
+        .unwrap()
+        .cursor;
+    let page = two.revocations_since(cursor.clone(), Duration::ZERO).await.unwrap();
     assert_eq!(page.entries.len(), 3);
     let (log, _) = cursor.place().unwrap().split_once('.').unwrap();
     let ahead = Cursor::at(format!("{log}.99"));
-    assert_eq!(one.ended_since(ahead, Duration::ZERO).await.unwrap().entries.len(), 3);
-    let nonsense = one.ended_since(Cursor::at("nonsense"), Duration::ZERO).await;
+    assert_eq!(
+        one.revocations_since(ahead, Duration::ZERO)
+            .await
+            .unwrap()
+            .entries
+            .len(),
+        3
+    );
+    let nonsense = one.revocations_since(Cursor::at("nonsense"), Duration::ZERO).await;
     assert!(matches!(nonsense, Err(StoreError::Corrupt(_))));
 }
 
@@ -133,7 +145,7 @@ async fn two_stores_on_one_file_hear_of_each_others_endings() {
     let mut cursor = Cursor::start();
     for round in 0..10 {
         let id = begin(&here, "alice", round).await;
-        let mut waiting = Box::pin(there.ended_since(cursor, PATIENCE * 3));
+        let mut waiting = Box::pin(there.revocations_since(cursor, PATIENCE * 3));
         let early = timeout(Duration::from_millis(120), &mut waiting).await;
         assert!(early.is_err(), "nothing has ended yet");
         let before = Instant::now();
@@ -150,7 +162,7 @@ async fn two_stores_on_one_file_hear_of_each_others_endings() {
         assert!(before.elapsed() < Duration::from_secs(1), "took {:?}", before.elapsed());
         cursor = page.cursor;
         let found = there.find(id).await.unwrap().unwrap();
-        assert!(found.record.over(found.now).is_some());
+        assert!(found.record.status(found.now).is_some());
         assert!(!there.advance(id, step(1)).await.unwrap().unwrap().taken);
     }
 }
@@ -195,11 +207,11 @@ async fn endings_of_two_stores_are_read_exactly_once() {
             let mut ids = Vec::new();
             let mut cursor = Cursor::start();
             while ids.len() < 400 {
-                let page = store.ended_since(cursor, PATIENCE).await.unwrap();
+                let page = store.revocations_since(cursor, PATIENCE).await.unwrap();
                 assert!(!page.entries.is_empty(), "one was skipped");
                 ids.extend(page.entries.iter().map(|entry| match entry.what {
-                    Ended::Session(id) => id,
-                    Ended::AllOf { .. } => panic!("nobody did that"),
+                    Revoked::Session(id) => id,
+                    Revoked::Subject { .. } => panic!("nobody did that"),
                 }));
                 cursor = page.cursor;
             }
@@ -446,7 +458,7 @@ async fn what_was_given_up_is_not_carried_out_later() {
     }
     other.execute_batch("ROLLBACK").unwrap();
     // Behind those in the queue: when it is answered, their turn is over.
-    store.mark_seen(vec![]).await.unwrap();
+    store.acknowledge(vec![]).await.unwrap();
     let next = store.create(session("alice", 2)).await;
     assert!(next.is_ok(), "{next:?}");
     assert_eq!(store.find(id).await.unwrap().unwrap().record.rotation.current, 1);
@@ -551,10 +563,10 @@ async fn a_damaged_row_is_refused_and_the_others_are_not() {
         // It is ended all the same, for the sake of the access tokens that it gave out.
         assert!(store.end(id, EndReason::Administrator).await.is_err());
         if !damage.starts_with("ended") {
-            let log = store.ended_since(Cursor::start(), Duration::ZERO).await.unwrap();
+            let log = store.revocations_since(Cursor::start(), Duration::ZERO).await.unwrap();
             assert_eq!(
                 log.entries.last().map(|entry| entry.what),
-                Some(Ended::Session(id)),
+                Some(Revoked::Session(id)),
                 "{damage}"
             );
         }
@@ -565,7 +577,7 @@ async fn a_damaged_row_is_refused_and_the_others_are_not() {
         .unwrap();
     let nothing = Retention {
         sessions: Duration::ZERO,
-        endings: Duration::ZERO,
+        revocations: Duration::ZERO,
     };
     while store.purge(nothing).await.unwrap() > 0 {}
     let rows: u32 = connection
@@ -594,7 +606,7 @@ async fn a_damaged_entry_of_the_log_is_an_error_and_never_skipped() {
         connection
             .execute(&format!("UPDATE auth_endings SET {damage}"), [])
             .unwrap();
-        let read = store.ended_since(Cursor::start(), Duration::ZERO).await;
+        let read = store.revocations_since(Cursor::start(), Duration::ZERO).await;
         assert!(matches!(read, Err(StoreError::Corrupt(_))), "{damage}: {read:?}");
     }
 }

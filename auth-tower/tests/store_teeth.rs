@@ -5,14 +5,13 @@
 use std::future::Future;
 use std::time::Duration;
 
-use auth_tower::session::EndReason;
-use auth_tower::session::record::{Client, SessionRecord};
-use auth_tower::session::store::conformance::{OnClock, expiry, feed, lifecycle, purge, race, rotation};
-use auth_tower::session::store::{
-    Advance, Advanced, AllEnded, Cursor, Endings, Found, Mark, MemoryStore, NewSession, Retention, SessionStore,
+use auth_tower::session::{ClientInfo, EndReason, SessionRecord};
+use auth_tower::store::conformance::{OnClock, expiry, feed, lifecycle, purge, race, rotation};
+use auth_tower::store::{
+    Acknowledgement, Advance, Advanced, AllEnded, Cursor, Found, NewSession, Retention, RevocationPage, SessionStore,
     StoreError,
 };
-use auth_tower::{Clock, SessionId, Subject, Timestamp};
+use auth_tower::{Clock, MemoryStore, SessionId, Subject, Timestamp};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Flaw {
@@ -54,7 +53,7 @@ impl Broken {
 impl SessionStore for Broken {
     async fn create(&self, mut session: NewSession) -> Result<SessionRecord, StoreError> {
         if self.has(Flaw::LosesTheClient) {
-            session.client = Client::default();
+            session.client = ClientInfo::default();
         }
         let id = session.id;
         match self.inner.create(session).await {
@@ -96,7 +95,7 @@ impl SessionStore for Broken {
         self.inner.advance(id, step).await
     }
 
-    async fn mark_seen(&self, mut marks: Vec<Mark>) -> Result<(), StoreError> {
+    async fn acknowledge(&self, mut marks: Vec<Acknowledgement>) -> Result<(), StoreError> {
         if self.has(Flaw::MarksWhateverIsCurrent) {
             for mark in &mut marks {
                 if let Some(found) = self.inner.find(mark.id).await? {
@@ -104,7 +103,7 @@ impl SessionStore for Broken {
                 }
             }
         }
-        self.inner.mark_seen(marks).await
+        self.inner.acknowledge(marks).await
     }
 
     async fn end(&self, id: SessionId, reason: EndReason) -> Result<Option<Found>, StoreError> {
@@ -163,7 +162,7 @@ impl SessionStore for Broken {
         self.inner.list(subject, limit).await
     }
 
-    async fn ended_since(&self, cursor: Cursor, wait: Duration) -> Result<Endings, StoreError> {
+    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
         let wait = if self.has(Flaw::NeverWaits) {
             Duration::ZERO
         } else {
@@ -173,7 +172,7 @@ impl SessionStore for Broken {
             tokio::time::sleep(wait.min(Duration::from_secs(40))).await;
         }
         let asked = cursor.clone();
-        let mut endings = self.inner.ended_since(cursor, wait).await?;
+        let mut endings = self.inner.revocations_since(cursor, wait).await?;
         match self.flaw {
             Flaw::LosesEntries if endings.entries.len() > 1 => {
                 endings.entries.pop();

@@ -66,7 +66,7 @@ fn comers_and_goers(mut client: Client, stop: watch::Receiver<bool>) -> JoinHand
             let leaving = came.remove(0);
             let logout = Request::post("/auth/logout").refresh(&leaving.refresh_token());
             match logout.try_send(client.address).await {
-                // The one that did not hear back may be in or out.
+                // The one that did not record_status back may be in or out.
                 Err(_) => break,
                 Ok(response) => assert_eq!(response.status, 204, "{response:?}"),
             }

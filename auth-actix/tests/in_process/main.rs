@@ -21,6 +21,7 @@ mod events;
 mod gone_client;
 #[path = "../../../auth-axum/tests/in_process/guards.rs"]
 mod guards;
+mod missing_layer;
 mod optional;
 #[path = "../../../auth-axum/tests/in_process/outages.rs"]
 mod outages;
@@ -35,5 +36,4 @@ mod store_calls;
 mod support;
 #[path = "../../../auth-axum/tests/in_process/transport.rs"]
 mod transport;
-mod wiring;
 mod workers;

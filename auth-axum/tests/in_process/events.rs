@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::support::*;
 
-fn ended(alice: &SignedIn, reason: EndReason) -> Event {
+fn ended(alice: &TokenResponse, reason: EndReason) -> Event {
     let session = alice.session;
     Event::SessionEnded { session, reason }
 }
@@ -15,7 +15,7 @@ fn ended(alice: &SignedIn, reason: EndReason) -> Event {
 async fn op_04_sign_ins_and_sign_outs_are_told_once() {
     let world = World::new();
     let alice = world.sign_in("alice").await;
-    let signed_in = |one: &SignedIn| Event::SignedIn {
+    let signed_in = |one: &TokenResponse| Event::SignedIn {
         subject: "alice".parse().unwrap(),
         session: one.session,
     };
@@ -32,7 +32,7 @@ async fn op_04_sign_ins_and_sign_outs_are_told_once() {
     let again = world
         .send(again.json(r#"{"username":"alice","password":"wonderland"}"#))
         .await;
-    let second = SignedIn {
+    let second = TokenResponse {
         session: again.json()["session_id"].as_str().unwrap().parse().unwrap(),
         access: again.access().unwrap(),
         refresh: again.refresh().unwrap(),
@@ -132,7 +132,7 @@ async fn op_04_every_exchange_is_told_once_by_what_it_was() {
     world.post_refresh(&third).await;
     assert_eq!(
         world.events(),
-        [Event::StoreHealed {
+        [Event::SessionRepaired {
             session,
             presented: 3,
             stored: 1
@@ -291,11 +291,11 @@ async fn op_05_rt_22_no_flow_puts_a_credential_into_a_log_an_event_or_a_debug_fo
     let flows = Flows::run().await;
     let text = log.text();
     for heard in [
-        "SignedIn",
+        "TokenResponse",
         "Rotated",
         "ReplayServed",
         "Recovered",
-        "StoreHealed",
+        "SessionRepaired",
         "RefreshTokenReused",
         "failed",
     ] {

@@ -25,7 +25,7 @@ enum Deed {
 }
 
 impl Deed {
-    fn ask(self, alice: &SignedIn, other: &SignedIn) -> Ask {
+    fn ask(self, alice: &TokenResponse, other: &TokenResponse) -> Ask {
         match self {
             Self::Login => ask("POST", "/auth/login").json(r#"{"username":"alice","password":"wonderland"}"#),
             Self::Refresh => ask("POST", "/auth/refresh").refresh(&alice.refresh),
@@ -377,7 +377,7 @@ async fn an_outage_does_not_open_a_session_that_may_have_been_ended() {
 }
 
 /// Waits for the whole deadline, as long as it is waited for.
-async fn time_of_a_refresh(world: &World, alice: &SignedIn) -> (u16, Duration) {
+async fn time_of_a_refresh(world: &World, alice: &TokenResponse) -> (u16, Duration) {
     let begun = Instant::now();
     let reply = world.post_refresh(&alice.refresh).await;
     assert!(!reply.clears());

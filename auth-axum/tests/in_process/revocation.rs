@@ -1,4 +1,4 @@
-//! Endings: here at once, at every other instance within a second, and for good.
+//! RevocationPage: here at once, at every other instance within a second, and for good.
 
 use super::support::*;
 
@@ -268,7 +268,7 @@ async fn se_17_what_one_ending_of_all_spared_survives_an_earlier_one_and_the_bac
             here.store.restore_backup().await;
         }
         for world in [&here, &there] {
-            assert_eq!(world.me(&kept.access).await.status, 200, "spared by the last");
+            assert_eq!(world.me(&kept.access).await.status, 200, "excluded by the last");
             assert_eq!(world.me(&other.access).await.code(), "token_revoked");
             assert_eq!(world.me(&old.access).await.code(), "token_revoked");
         }

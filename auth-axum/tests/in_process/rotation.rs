@@ -13,7 +13,7 @@ fn third() -> std::time::Duration {
 /// Alice's session after one rotation, whose successor nobody has used yet.
 struct Rotated {
     world: World,
-    first: SignedIn,
+    first: TokenResponse,
     second: String,
     /// The access token that came with it.
     access: String,
@@ -292,7 +292,7 @@ async fn rt_25_a_store_that_lost_rotations_is_healed_forward() {
         assert_eq!(generation_of(&fourth), 4);
         assert_eq!(
             world.events(),
-            [Event::StoreHealed {
+            [Event::SessionRepaired {
                 session: first.session,
                 presented: 3,
                 stored: 1

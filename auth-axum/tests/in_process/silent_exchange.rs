@@ -74,7 +74,7 @@ enum Token {
     UnknownKey,
 }
 
-async fn alice(token: Token) -> (World, SignedIn, Option<String>) {
+async fn alice(token: Token) -> (World, TokenResponse, Option<String>) {
     let world = World::new();
     let alice = world.sign_in("alice").await;
     let access = match token {
@@ -331,7 +331,10 @@ struct RenamedAccounts;
 impl auth_tower::Accounts for RenamedAccounts {
     type Claims = Renamed;
 
-    async fn verify(&self, _: &auth_tower::Login) -> Result<Option<auth_tower::Subject>, auth_tower::AccountsError> {
+    async fn verify(
+        &self,
+        _: &auth_tower::PasswordCredentials,
+    ) -> Result<Option<auth_tower::Subject>, auth_tower::AccountsError> {
         Ok(None)
     }
 

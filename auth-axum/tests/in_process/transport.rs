@@ -1,6 +1,6 @@
 //! How tokens travel, and what the app may choose about it: transport, names, origins, bodies.
 
-use auth_tower::{AccessTransport, CookieConfig, Rendered, SameSite};
+use auth_tower::{AccessTransport, CookieConfig, DenialBody, SameSite};
 
 use super::support::*;
 
@@ -274,7 +274,7 @@ async fn cs_04_an_app_on_plain_http_by_choice_has_plain_http_origins() {
 async fn an_app_may_render_denials_in_its_own_way_and_nothing_else_of_them_changes() {
     let plain = World::new();
     let own = World::with(|builder| {
-        builder.render_denials(|denial| Rendered {
+        builder.render_denials(|denial| DenialBody {
             content_type: "text/html",
             body: format!("<h1>{}</h1>", denial.code()),
         })

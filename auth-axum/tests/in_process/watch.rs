@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use auth_tower::layer::HttpFacts;
-use auth_tower::{Code, Handle, OnOutage, Watch};
+use auth_tower::{DenialCode, Handle, OnOutage, Watch};
 
 use super::support::*;
 
@@ -130,7 +130,7 @@ async fn a_lapse_is_noticed_within_a_second_and_a_refresh_puts_it_off() {
     assert!(late <= 4 * SECOND, "{late:?}");
     assert_eq!(world.post_refresh(&refresh).await.code(), "refresh_token_expired");
     let denial = handle(&world, &fresh, OnOutage::Accept).watch().await.unwrap_err();
-    assert_eq!(denial.code(), Code::TokenExpired);
+    assert_eq!(denial.code(), DenialCode::TokenExpired);
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,7 +151,10 @@ async fn no_refresh_puts_off_the_absolute_lifetime() {
         .await
         .unwrap_err();
     assert!(
-        matches!(denial.code(), Code::TokenExpired | Code::RefreshTokenExpired),
+        matches!(
+            denial.code(),
+            DenialCode::TokenExpired | DenialCode::RefreshTokenExpired
+        ),
         "{denial}"
     );
 }
@@ -225,7 +228,7 @@ async fn a_watch_that_begins_in_an_outage_lasts_as_long_as_its_token_would_or_is
         .watch()
         .await
         .unwrap_err();
-    assert_eq!(denial.code(), Code::StoreUnavailable);
+    assert_eq!(denial.code(), DenialCode::StoreUnavailable);
     let watched = watch(&world, &alice.access).await;
     let lasted = go_on(&world, &watched, HOUR).await;
     assert!(lasted >= 598 * SECOND && lasted <= 603 * SECOND, "{lasted:?}");
@@ -243,14 +246,14 @@ async fn a_watch_that_begins_in_an_outage_lasts_as_long_as_its_token_would_or_is
 async fn who_has_no_live_session_has_nothing_to_watch() {
     let world = World::new();
     let nobody = world.auth.handle(OnOutage::Accept);
-    assert_eq!(nobody.watch().await.unwrap_err().code(), Code::MissingToken);
+    assert_eq!(nobody.watch().await.unwrap_err().code(), DenialCode::MissingToken);
     let alice = world.sign_in("alice").await;
     let before = handle(&world, &alice.access, OnOutage::Accept);
     world.auth.end_session(alice.session).await.unwrap();
     let after = handle(&world, &alice.access, OnOutage::Accept);
     for handle in [before, after] {
         let denial = handle.watch().await.unwrap_err();
-        assert_eq!((denial.status(), denial.code()), (401, Code::TokenRevoked));
+        assert_eq!((denial.status(), denial.code()), (401, DenialCode::TokenRevoked));
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use auth_tower::session::record::{Client, EndReason, Lifetime};
-use auth_tower::session::store::{Advance, Cursor, NewSession, SessionStore};
+use auth_tower::session::{ClientInfo, EndReason, Lifetime};
+use auth_tower::store::{Advance, Cursor, NewSession, SessionStore};
 use auth_tower::{SessionId, Subject};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
@@ -35,7 +35,7 @@ pub(crate) fn session(subject: &Subject, number: usize) -> NewSession {
             idle: DAY,
             absolute: DAY * 30,
         },
-        client: Client::new(
+        client: ClientInfo::new(
             Some("laptop"),
             "203.0.113.7".parse().ok(),
             Some("Mozilla/5.0 (X11; Linux)"),
@@ -150,7 +150,7 @@ pub(crate) async fn endings<S: SessionStore + Clone>(name: &str, store: &S) {
 pub(crate) async fn delays<S: SessionStore + Clone>(name: &str, near: &S, far: &S) {
     let mut cursor = Cursor::start();
     loop {
-        let page = far.ended_since(cursor, Duration::ZERO).await.unwrap();
+        let page = far.revocations_since(cursor, Duration::ZERO).await.unwrap();
         cursor = page.cursor;
         if page.complete {
             break;
@@ -163,7 +163,7 @@ pub(crate) async fn delays<S: SessionStore + Clone>(name: &str, near: &S, far: &
         let reader = {
             let (far, cursor) = (far.clone(), cursor.clone());
             tokio::spawn(async move {
-                let page = far.ended_since(cursor, Duration::from_secs(20)).await.unwrap();
+                let page = far.revocations_since(cursor, Duration::from_secs(20)).await.unwrap();
                 (Instant::now(), page)
             })
         };

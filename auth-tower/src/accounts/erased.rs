@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use serde_json::{Map, Value};
 
-use crate::accounts::{Accounts, AccountsError, Login};
+use crate::accounts::{Accounts, AccountsError, PasswordCredentials};
 use crate::id::Subject;
 
 /// A grant whose claims have become a JSON object, ready for a token.
@@ -19,12 +19,12 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<Option<T>, AccountsError>
 
 /// The boxed form of [`Accounts`], so that the engine is compiled once for every application.
 pub(crate) trait ErasedAccounts: Send + Sync {
-    fn verify<'a>(&'a self, login: &'a Login) -> Boxed<'a, Subject>;
+    fn verify<'a>(&'a self, login: &'a PasswordCredentials) -> Boxed<'a, Subject>;
     fn claims<'a>(&'a self, subject: &'a Subject) -> Boxed<'a, RawGrant>;
 }
 
 impl<A: Accounts> ErasedAccounts for A {
-    fn verify<'a>(&'a self, login: &'a Login) -> Boxed<'a, Subject> {
+    fn verify<'a>(&'a self, login: &'a PasswordCredentials) -> Boxed<'a, Subject> {
         Box::pin(Accounts::verify(self, login))
     }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::id::Subject;
-use crate::session::Client;
+use crate::session::ClientInfo;
 
 /// The application's own claims: any type that serialises to a JSON object.
 ///
@@ -26,7 +26,11 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> AppClaims for T {}
 /// Verifies sign-ins and supplies claims.
 ///
 /// ```
-/// use auth_tower::{Accounts, AccountsError, Grant, Login, Subject};
+/// use auth_tower::Accounts;
+/// use auth_tower::AccountsError;
+/// use auth_tower::Grant;
+/// use auth_tower::PasswordCredentials;
+/// use auth_tower::Subject;
 /// # use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Clone, Serialize, Deserialize)]
@@ -37,7 +41,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> AppClaims for T {}
 /// impl Accounts for MyAccounts {
 ///     type Claims = User;
 ///
-///     async fn verify(&self, login: &Login) -> Result<Option<Subject>, AccountsError> {
+///     async fn verify(&self, login: &PasswordCredentials) -> Result<Option<Subject>, AccountsError> {
 ///         // Look the user up and check the password; see `Passwords` for argon2id.
 ///         let known = login.username() == "alice" && login.password().expose_secret() == "wonderland";
 ///         Ok(if known { Subject::new("alice").ok() } else { None })
@@ -59,7 +63,10 @@ pub trait Accounts: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`AccountsError`] if it cannot be told now.
-    fn verify(&self, login: &Login) -> impl Future<Output = Result<Option<Subject>, AccountsError>> + Send;
+    fn verify(
+        &self,
+        login: &PasswordCredentials,
+    ) -> impl Future<Output = Result<Option<Subject>, AccountsError>> + Send;
 
     /// What `subject` may do now, or `None` if the account is gone or disabled.
     ///
@@ -75,15 +82,15 @@ pub trait Accounts: Send + Sync + 'static {
 
 /// A sign-in attempt.
 #[derive(Debug)]
-pub struct Login {
+pub struct PasswordCredentials {
     pub(crate) username: String,
     pub(crate) password: Password,
-    pub(crate) client: Client,
+    pub(crate) client: ClientInfo,
 }
 
-impl Login {
+impl PasswordCredentials {
     /// An attempt made outside of the ready routes.
-    pub fn new(username: impl Into<String>, password: impl Into<Password>, client: Client) -> Self {
+    pub fn new(username: impl Into<String>, password: impl Into<Password>, client: ClientInfo) -> Self {
         Self {
             username: username.into(),
             password: password.into(),
@@ -102,7 +109,7 @@ impl Login {
     }
 
     /// What is signing in.
-    pub fn client(&self) -> &Client {
+    pub fn client(&self) -> &ClientInfo {
         &self.client
     }
 }

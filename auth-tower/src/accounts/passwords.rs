@@ -18,7 +18,8 @@ use super::{AccountsError, Password};
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use auth_tower::{Password, Passwords};
+/// use auth_tower::Password;
+/// use auth_tower::Passwords;
 ///
 /// let passwords = Passwords::new();
 /// let stored = passwords.hash(&Password::from("wonderland")).await?;

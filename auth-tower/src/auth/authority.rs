@@ -14,7 +14,7 @@ use crate::config::cookie::{AccessTransport, CookieConfig};
 use crate::config::error::ConfigError;
 use crate::config::{Listener, Settings, defaults};
 use crate::csrf::Origin;
-use crate::engine::seen::Marks;
+use crate::engine::seen::Acknowledgements;
 use crate::engine::single_flight::SingleFlight;
 use crate::engine::{Engine, seen};
 use crate::events::Event;
@@ -25,13 +25,13 @@ use crate::revocation::registry::Revocations;
 use crate::revocation::{feed, poller};
 use crate::session::rotation::Reuse;
 use crate::store::erased::ErasedStore;
-use crate::store::guard::StoreCalls;
+use crate::store::guard::StoreGuard;
 use crate::store::purge;
 use crate::store::session::{Retention, SessionStore};
 use crate::token::issuer::Issuer;
 use crate::token::verified::{Rules, decode_app};
 use crate::token::verifier::Verifier;
-use crate::wire::denial::{Denial, Rendered};
+use crate::wire::denial::{Denial, DenialBody};
 
 /// The settings of an authority. Everything has a safe default but [`issuer`](Self::issuer), [`audience`](Self::audience),
 /// [`sessions`](Self::sessions) and [`accounts`](Self::accounts).
@@ -188,7 +188,7 @@ impl<C: AppClaims> AuthorityBuilder<C> {
     }
 
     /// Renders the bodies of denials in the application's own way. Status, challenge and headers stay as they are.
-    pub fn render_denials(mut self, render: impl Fn(&Denial) -> Rendered + Send + Sync + 'static) -> Self {
+    pub fn render_denials(mut self, render: impl Fn(&Denial) -> DenialBody + Send + Sync + 'static) -> Self {
         self.settings.renderer = Some(Arc::new(render));
         self
     }
@@ -250,14 +250,14 @@ impl<C: AppClaims> AuthorityBuilder<C> {
         let issuer = Issuer::new(self.keys.clone(), &rules, decode_app::<C>);
         let verifier = Verifier::new(self.keys.clone(), rules, decode_app::<C>, settings.token_cache_bytes);
         let revocations = Arc::new(Revocations::new(memory, settings.max_staleness));
-        let marks = Arc::new(Marks::default());
+        let marks = Arc::new(Acknowledgements::default());
         let retention = Retention {
             sessions: defaults::SESSION_RETENTION,
-            endings: memory,
+            revocations: memory,
         };
         let deadline = settings.store_deadline;
         let clock = Arc::new(SharedClock::new(settings.clock.clone()));
-        let calls = Arc::new(StoreCalls::new(deadline, clock.clone()));
+        let calls = Arc::new(StoreGuard::new(deadline, clock.clone()));
         let tasks = [
             runtime.spawn(feed::follow(
                 store.clone(),

@@ -30,13 +30,20 @@ use crate::wire::denial::Denial;
 /// anything that a framework runs once per worker.
 ///
 /// ```
-/// use auth_tower::{Accounts, AccountsError, Auth, Grant, KeyRing, Login, MemoryStore, Subject};
+/// use auth_tower::Accounts;
+/// use auth_tower::AccountsError;
+/// use auth_tower::Auth;
+/// use auth_tower::Grant;
+/// use auth_tower::KeyRing;
+/// use auth_tower::PasswordCredentials;
+/// use auth_tower::MemoryStore;
+/// use auth_tower::Subject;
 /// # use serde::{Deserialize, Serialize};
 /// # #[derive(Clone, Serialize, Deserialize)] struct User { name: String }
 /// # struct MyAccounts;
 /// # impl Accounts for MyAccounts {
 /// #     type Claims = User;
-/// #     async fn verify(&self, _: &Login) -> Result<Option<Subject>, AccountsError> { Ok(None) }
+/// #     async fn verify(&self, _: &PasswordCredentials) -> Result<Option<Subject>, AccountsError> { Ok(None) }
 /// #     async fn claims(&self, _: &Subject) -> Result<Option<Grant<User>>, AccountsError> { Ok(None) }
 /// # }
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -80,7 +87,7 @@ impl<C> Auth<C> {
 
     /// Whether `other` was built apart from this one, for the same issuer and audience: the two share neither the verified
     /// tokens that they remember nor exchanges under way. Shells notice by it what should have been built once.
-    pub fn is_twin_of(&self, other: &Self) -> bool {
+    pub fn is_duplicate_of(&self, other: &Self) -> bool {
         let (one, two) = (&self.engine.settings, &other.engine.settings);
         !Arc::ptr_eq(&self.engine, &other.engine) && one.issuer == two.issuer && one.audience == two.audience
     }
@@ -119,7 +126,7 @@ impl<C> Auth<C> {
         Health {
             feed_age: engine.revocations.feed_age(now),
             feed_is_fresh: engine.revocations.is_fresh(now),
-            store_answers: !engine.calls.is_out(),
+            store_answers: !engine.calls.circuit_open(),
             clock_offset_millis: engine.clock.offset_millis(),
         }
     }

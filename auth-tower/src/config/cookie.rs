@@ -32,7 +32,8 @@ impl From<SameSite> for cookie::SameSite {
 /// Name and attributes of a credential cookie. It is always `HttpOnly`.
 ///
 /// ```
-/// use auth_tower::{CookieConfig, SameSite};
+/// use auth_tower::CookieConfig;
+/// use auth_tower::SameSite;
 ///
 /// assert!(CookieConfig::new("__Host-refresh").same_site(SameSite::Lax).check().is_ok());
 /// // Browsers silently drop a `__Host-` cookie with a domain, so this is refused when the app starts.
@@ -136,7 +137,7 @@ impl CookieConfig {
 
     /// A `Set-Cookie` value that stores `value` for `max_age`.
     pub(crate) fn set(&self, value: &str, max_age: Duration) -> String {
-        // Zero would remove the cookie (RFC 6265 §5.2.2), and with it the client's chance to hear why its session is over.
+        // Zero would remove the cookie (RFC 6265 §5.2.2), and with it the client's chance to record_status why its session is over.
         let seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX).max(1);
         self.build(value, seconds)
     }

@@ -13,12 +13,12 @@ use crate::engine::outcome::{End, ExchangeError, Exchanged, Outcome, RefreshCook
 use crate::events::Event;
 use crate::id::{SessionId, Subject};
 use crate::session::rotation::{Decision, Reuse, decide};
-use crate::session::{EndReason, Over, SessionRecord};
+use crate::session::{EndReason, SessionRecord, Terminated};
 use crate::store::StoreError;
 use crate::store::session::{Advance, Advanced};
 use crate::token::issuer::{Draft, Issued};
 use crate::token::refresh::PresentedRefresh;
-use crate::wire::denial::Code;
+use crate::wire::denial::DenialCode;
 
 impl Engine {
     /// Exchanges an authentic refresh token, sharing the work with every other request that presents the same one.
@@ -69,14 +69,16 @@ impl Engine {
         let third = policy.grace / 3;
         // `keep`: as long as a fresh look would come to the same answer, and not longer than a burst lasts.
         let (generation, successor, keep) = match decision {
-            Decision::Rotate { current, .. } | Decision::Recover { current, .. } | Decision::Heal { current, .. } => (
-                current,
-                Some((
+            Decision::Rotate { current, .. } | Decision::Recover { current, .. } | Decision::Repair { current, .. } => {
+                (
                     current,
-                    (now + self.settings.lifetime.idle).min(before.absolute_expires_at),
-                )),
-                third,
-            ),
+                    Some((
+                        current,
+                        (now + self.settings.lifetime.idle).min(before.absolute_expires_at),
+                    )),
+                    third,
+                )
+            }
             Decision::Resend => {
                 let current = before.rotation.current;
                 (current, Some((current, before.expires_at())), third.saturating_sub(age))
@@ -88,7 +90,7 @@ impl Engine {
                 (before.rotation.current, None, policy.grace.saturating_sub(age))
             }
             Decision::Tolerate => (presented.generation, None, policy.grace.saturating_sub(age)),
-            Decision::Stolen => return Err(self.stolen(presented, &before).await),
+            Decision::ReuseDetected => return Err(self.stolen(presented, &before).await),
         };
         self.tell(&decision, presented, &before, generation);
 
@@ -128,7 +130,7 @@ impl Engine {
     async fn grant_early(&self, presented: &PresentedRefresh) -> Result<Option<RawGrant>, ExchangeError> {
         let found = self.stored(self.store.find(presented.session_id)).await;
         match found.map_err(|error| self.without_session(presented.session_id, &error))? {
-            Some(found) if found.record.over(found.now).is_none() => {
+            Some(found) if found.record.status(found.now).is_none() => {
                 let claims = self.accounts.claims(&found.record.subject);
                 self.accounted(claims).await.map_err(ExchangeError::Unavailable)
             }
@@ -152,29 +154,29 @@ impl Engine {
         };
         // Each further turn means that another instance moved the counter in between, which it cannot do forever.
         for _ in 0..8 {
-            let known = self.revocations.knowledge();
+            let known = self.revocations.log_version();
             let advanced = self.stored(self.store.advance(presented.session_id, step)).await;
             let advanced = advanced.map_err(|error| self.without_session(presented.session_id, &error))?;
             let Some(Advanced { before, taken, now }) = advanced else {
                 return Err(ExchangeError::Over(End::Forgotten));
             };
-            if let Some(over) = before.over(now) {
+            if let Some(over) = before.status(now) {
                 if before.ended.is_some() {
                     self.revocations.end(presented.session_id);
                 }
                 return Err(ExchangeError::Over(End::Known(over)));
             }
-            self.revocations.heed(&before, known);
+            self.revocations.reconcile(&before, known);
             let decision = decide(&before.rotation, generation, now, policy);
             let (confirmed, current, unless_within, expected_seen) = match decision {
-                Decision::Keep | Decision::Resend | Decision::Tolerate | Decision::Stolen if !taken => {
+                Decision::Keep | Decision::Resend | Decision::Tolerate | Decision::ReuseDetected if !taken => {
                     return Ok((before, decision, now));
                 }
                 Decision::Rotate { confirmed, current } => (confirmed, current, policy.grace, None),
                 Decision::Recover { confirmed, current } => {
                     (confirmed, current, policy.grace, Some(before.rotation.seen))
                 }
-                Decision::Heal { confirmed, current } => {
+                Decision::Repair { confirmed, current } => {
                     (confirmed, current, Duration::ZERO, Some(before.rotation.seen))
                 }
                 _ => return Err(self.broken("the store took a step that the rules forbid")),
@@ -215,7 +217,7 @@ impl Engine {
         };
         let issued = self.issuer.issue(&draft, self.now()).map_err(|error| {
             tracing::error!(target: "auth", %error, "an access token cannot be issued");
-            ExchangeError::Unavailable(self.denial(Code::Internal))
+            ExchangeError::Unavailable(self.denial(DenialCode::Internal))
         })?;
         self.verifier.remember(&issued.token, issued.verified.clone());
         Ok(issued)
@@ -242,7 +244,7 @@ impl Engine {
 
     async fn end_over(&self, session: SessionId, reason: EndReason) -> ExchangeError {
         match self.end_session(session, reason).await {
-            Ok(_) => ExchangeError::Over(End::Known(Over::Ended(reason))),
+            Ok(_) => ExchangeError::Over(End::Known(Terminated::Ended(reason))),
             Err(denial) => ExchangeError::Unavailable(denial),
         }
     }
@@ -252,7 +254,7 @@ impl Engine {
         let event = match decision {
             Decision::Rotate { .. } => Event::Rotated { session, generation },
             Decision::Recover { .. } => Event::Recovered { session, generation },
-            Decision::Heal { .. } => Event::StoreHealed {
+            Decision::Repair { .. } => Event::SessionRepaired {
                 session,
                 presented: presented.generation,
                 stored: before.rotation.current,
@@ -261,13 +263,13 @@ impl Engine {
                 session,
                 generation: presented.generation,
             },
-            Decision::Keep | Decision::Stolen => return,
+            Decision::Keep | Decision::ReuseDetected => return,
         };
         self.raise(&event);
     }
 
     fn broken(&self, problem: &'static str) -> ExchangeError {
         tracing::error!(target: "auth", problem, "an exchange failed");
-        ExchangeError::Unavailable(self.denial(Code::Internal))
+        ExchangeError::Unavailable(self.denial(DenialCode::Internal))
     }
 }

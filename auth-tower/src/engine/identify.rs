@@ -9,10 +9,10 @@ use crate::engine::Engine;
 use crate::engine::credentials::{Access, RefreshCookies};
 use crate::engine::outcome::{CookieOutcome, ExchangeError};
 use crate::facts::RequestFacts;
-use crate::revocation::registry::Known;
-use crate::revocation::watchers::Word;
+use crate::revocation::registry::Liveness;
+use crate::revocation::watchers::SessionStatus;
 use crate::token::verified::VerifiedToken;
-use crate::wire::denial::{Code, Denial};
+use crate::wire::denial::{Denial, DenialCode};
 
 /// Who is asking. `Anonymous` carries what a route that needs a user answers.
 #[derive(Debug, Clone)]
@@ -26,9 +26,9 @@ impl Engine {
     /// The answer for a valid access token, if memory can give it.
     pub(crate) fn recall(&self, token: &Arc<VerifiedToken>, now: Timestamp) -> Option<Identity> {
         match self.revocations.check(token, now) {
-            Known::Live => Some(self.admit(token)),
-            Known::Ended => Some(Identity::Refused(self.denial(Code::TokenRevoked).presented(true))),
-            Known::Stale | Known::Unclear => None,
+            Liveness::Live => Some(self.admit(token)),
+            Liveness::Revoked => Some(Identity::Refused(self.denial(DenialCode::TokenRevoked).presented(true))),
+            Liveness::Stale | Liveness::Unclear => None,
         }
     }
 
@@ -46,14 +46,14 @@ impl Engine {
     /// Asks the store about a valid token's session, because memory cannot tell.
     pub(crate) async fn look_up(&self, token: &Arc<VerifiedToken>, on_outage: OnOutage) -> Identity {
         let session = token.registered.session_id();
-        let unclear = self.revocations.check(token, self.now()) == Known::Unclear;
+        let unclear = self.revocations.check(token, self.now()) == Liveness::Unclear;
         match self.revocations.ask(&self.calls, &*self.store, session).await {
-            Word::Ended => Identity::Refused(self.denial(Code::TokenRevoked).presented(true)),
+            SessionStatus::Revoked => Identity::Refused(self.denial(DenialCode::TokenRevoked).presented(true)),
             // A token may outlive its session's lapse, but not its ending.
-            Word::Live { .. } | Word::Lapsed => self.admit(token),
+            SessionStatus::Live { .. } | SessionStatus::Lapsed => self.admit(token),
             // An ending is known that may well cover this session, so an outage does not open it again.
-            Word::Unknown | Word::Unreachable if unclear => Identity::Refused(self.unavailable()),
-            Word::Unknown | Word::Unreachable => match on_outage {
+            SessionStatus::Unknown | SessionStatus::Unreachable if unclear => Identity::Refused(self.unavailable()),
+            SessionStatus::Unknown | SessionStatus::Unreachable => match on_outage {
                 OnOutage::Accept => self.admit(token),
                 OnOutage::Refuse => Identity::Refused(self.unavailable()),
             },
@@ -72,9 +72,9 @@ impl Engine {
         outcome: &mut (dyn FnMut(CookieOutcome) + Send),
     ) -> Identity {
         let wanted = match access {
-            Access::Malformed => return Identity::Refused(self.denial(Code::InvalidRequest).presented(true)),
-            Access::Invalid => return Identity::Refused(self.denial(Code::InvalidToken).presented(true)),
-            Access::CrossSite => return Identity::Refused(self.denial(Code::CrossSiteRequest)),
+            Access::Malformed => return Identity::Refused(self.denial(DenialCode::InvalidRequest).presented(true)),
+            Access::Invalid => return Identity::Refused(self.denial(DenialCode::InvalidToken).presented(true)),
+            Access::CrossSite => return Identity::Refused(self.denial(DenialCode::CrossSiteRequest)),
             Access::Valid(token) => {
                 return match self.recall(token, self.now()) {
                     Some(identity) => identity,
@@ -90,20 +90,20 @@ impl Engine {
             _ => Identity::Refused(denial.presented(true)),
         };
         let without_cookie = || match access {
-            Access::Expired(_) => Identity::Refused(self.denial(Code::TokenExpired).presented(true)),
-            Access::Absent => Identity::Anonymous(self.denial(Code::MissingToken)),
-            _ => Identity::Refused(self.denial(Code::InvalidToken).presented(true)),
+            Access::Expired(_) => Identity::Refused(self.denial(DenialCode::TokenExpired).presented(true)),
+            Access::Absent => Identity::Anonymous(self.denial(DenialCode::MissingToken)),
+            _ => Identity::Refused(self.denial(DenialCode::InvalidToken).presented(true)),
         };
         match cookies.authority {
             CookieAuthority::Absent => return without_cookie(),
             CookieAuthority::Refused if !cookies.authentic.is_empty() => {
-                return Identity::Refused(self.denial(Code::CrossSiteRequest));
+                return Identity::Refused(self.denial(DenialCode::CrossSiteRequest));
             }
             CookieAuthority::Refused | CookieAuthority::Full => {}
         }
         if cookies.authentic.is_empty() {
             return match access {
-                Access::Absent if cookies.sent => Identity::Anonymous(self.denial(Code::InvalidRefreshToken)),
+                Access::Absent if cookies.sent => Identity::Anonymous(self.denial(DenialCode::InvalidRefreshToken)),
                 _ => without_cookie(),
             };
         }
@@ -124,7 +124,7 @@ impl Engine {
         }
         // Either there was none of the wanted session, or each that there was came to an end.
         let Some(end) = over else {
-            return Identity::Refused(self.denial(Code::InvalidToken).presented(true));
+            return Identity::Refused(self.denial(DenialCode::InvalidToken).presented(true));
         };
         if end.clears_cookie() {
             outcome(CookieOutcome::Over);

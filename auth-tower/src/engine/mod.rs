@@ -18,30 +18,30 @@ use crate::accounts::erased::ErasedAccounts;
 use crate::clock::Timestamp;
 use crate::clock::synced::SharedClock;
 use crate::config::{Settings, defaults};
-use crate::engine::seen::Marks;
+use crate::engine::seen::Acknowledgements;
 use crate::events::Event;
 use crate::id::SessionId;
 use crate::keys::ring::KeyRing;
 use crate::revocation::registry::Revocations;
 use crate::store::StoreError;
 use crate::store::erased::ErasedStore;
-use crate::store::guard::{Answer, StoreCalls};
+use crate::store::guard::{Answer, StoreGuard};
 use crate::token::issuer::Issuer;
 use crate::token::verifier::Verifier;
-use crate::wire::denial::{Code, Denial};
+use crate::wire::denial::{Denial, DenialCode};
 
 /// Everything an authority needs, compiled once for every application.
 pub(crate) struct Engine {
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<SharedClock>,
-    pub(crate) calls: Arc<StoreCalls>,
+    pub(crate) calls: Arc<StoreGuard>,
     pub(crate) keys: KeyRing,
     pub(crate) verifier: Verifier,
     pub(crate) issuer: Issuer,
     pub(crate) store: Arc<dyn ErasedStore>,
     pub(crate) accounts: Arc<dyn ErasedAccounts>,
     pub(crate) revocations: Arc<Revocations>,
-    pub(crate) marks: Arc<Marks>,
+    pub(crate) marks: Arc<Acknowledgements>,
     pub(crate) flights: SingleFlight,
     pub(crate) tasks: Vec<AbortHandle>,
 }
@@ -67,12 +67,12 @@ impl Engine {
         self.clock.now()
     }
 
-    pub(crate) fn denial(&self, code: Code) -> Denial {
+    pub(crate) fn denial(&self, code: DenialCode) -> Denial {
         Denial::new(code).with_renderer(self.settings.renderer.clone())
     }
 
     pub(crate) fn unavailable(&self) -> Denial {
-        self.denial(Code::StoreUnavailable)
+        self.denial(DenialCode::StoreUnavailable)
             .with_retry_after(defaults::RETRY_AFTER)
     }
 
@@ -83,7 +83,7 @@ impl Engine {
         }
     }
 
-    /// Asks the store, within the deadline and the bounds of [`StoreCalls`].
+    /// Asks the store, within the deadline and the bounds of [`StoreGuard`].
     pub(crate) async fn stored<T: Answer>(
         &self,
         call: impl Future<Output = Result<T, StoreError>> + Send,
@@ -103,7 +103,7 @@ impl Engine {
         {
             Ok(answer) => Ok(answer),
             Err(AccountsError::RateLimited { retry_after }) => {
-                Err(self.denial(Code::RateLimited).with_retry_after(retry_after))
+                Err(self.denial(DenialCode::RateLimited).with_retry_after(retry_after))
             }
             Err(error) => {
                 tracing::warn!(target: "auth", %error, source = error_source(&error), "the accounts failed");

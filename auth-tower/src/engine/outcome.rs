@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::revocation::registry::Revocations;
-use crate::session::{EndReason, Over};
+use crate::session::{EndReason, Terminated};
 use crate::token::issuer::Issued;
 use crate::token::refresh::RefreshToken;
-use crate::wire::denial::{Code, Denial};
+use crate::wire::denial::{Denial, DenialCode};
 
 /// What became of a refresh cookie, for the response.
 #[derive(Debug)]
 pub(crate) enum CookieOutcome {
-    Exchanged(Arc<crate::engine::outcome::Exchanged>),
+    Exchanged(Arc<Exchanged>),
     /// Its session is definitively over: the cookie is cleared.
     Over,
 }
@@ -30,7 +30,7 @@ pub(crate) enum ExchangeError {
 /// How a session came to be over, as far as the store can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    Known(Over),
+    Known(Terminated),
     /// The store no longer remembers it.
     Forgotten,
     /// The store holds it, and cannot read it.
@@ -39,11 +39,11 @@ pub(crate) enum End {
 
 impl End {
     /// The code by which a client learns of it.
-    pub(crate) fn code(self) -> Code {
+    pub(crate) fn code(self) -> DenialCode {
         match self {
-            Self::Known(Over::Expired) => Code::RefreshTokenExpired,
-            Self::Known(Over::Ended(EndReason::Reused)) => Code::RefreshTokenReused,
-            Self::Known(Over::Ended(_)) | Self::Forgotten | Self::Unreadable => Code::SessionEnded,
+            Self::Known(Terminated::Expired) => DenialCode::RefreshTokenExpired,
+            Self::Known(Terminated::Ended(EndReason::Reused)) => DenialCode::RefreshTokenReused,
+            Self::Known(Terminated::Ended(_)) | Self::Forgotten | Self::Unreadable => DenialCode::SessionEnded,
         }
     }
 
@@ -52,7 +52,10 @@ impl End {
     /// A session is replaced by a later sign-in of the same browser, whose jar then holds a newer cookie of the same name; a
     /// straggler's answer must not clear that one. What cannot be read here may be read by a newer instance, or once it was mended.
     pub(crate) fn clears_cookie(self) -> bool {
-        !matches!(self, Self::Known(Over::Ended(EndReason::Replaced)) | Self::Unreadable)
+        !matches!(
+            self,
+            Self::Known(Terminated::Ended(EndReason::Replaced)) | Self::Unreadable
+        )
     }
 }
 

@@ -1,11 +1,11 @@
-//! Ending sessions: here at once, and everywhere by the feed.
+//! RevocationEvent sessions: here at once, and everywhere by the feed.
 
 use crate::engine::Engine;
 use crate::events::Event;
 use crate::id::{SessionId, Subject};
 use crate::session::EndReason;
 use crate::store::StoreError;
-use crate::store::feed::{Ended, Ending};
+use crate::store::feed::{RevocationEvent, Revoked};
 use crate::wire::denial::Denial;
 
 impl Engine {
@@ -22,7 +22,7 @@ impl Engine {
         };
         let live = before
             .as_ref()
-            .is_some_and(|found| found.record.over(found.now).is_none());
+            .is_some_and(|found| found.record.status(found.now).is_none());
         // Whatever the store knows of it: a lapsed or forgotten session may have left access tokens behind.
         self.revocations.end(session);
         if live {
@@ -42,8 +42,8 @@ impl Engine {
             .stored(self.store.end_all(subject, keep, reason))
             .await
             .map_err(|_| self.unavailable())?;
-        self.revocations.apply(&[Ending {
-            what: Ended::AllOf {
+        self.revocations.apply(&[RevocationEvent {
+            what: Revoked::Subject {
                 subject: subject.key(),
                 keep,
             },

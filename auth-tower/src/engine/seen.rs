@@ -9,12 +9,12 @@ use tokio::sync::Notify;
 
 use crate::id::SessionId;
 use crate::store::erased::ErasedStore;
-use crate::store::guard::StoreCalls;
-use crate::store::session::Mark;
+use crate::store::guard::StoreGuard;
+use crate::store::session::Acknowledgement;
 
-/// Marks that wait to be written. Losing one only delays the detection of a theft, so the queue is bounded and drops.
+/// Acknowledgements that wait to be written. Losing one only delays the detection of a theft, so the queue is bounded and drops.
 #[derive(Debug, Default)]
-pub(crate) struct Marks {
+pub(crate) struct Acknowledgements {
     waiting: Mutex<HashMap<SessionId, u32>>,
     arrived: Notify,
 }
@@ -25,7 +25,7 @@ const BATCH: usize = 1_000;
 /// How long marks gather before they are written together; well within the promised second.
 const GATHER: Duration = Duration::from_millis(200);
 
-impl Marks {
+impl Acknowledgements {
     pub(crate) fn add(&self, session: SessionId, generation: u32) {
         let mut waiting = self.waiting.lock();
         if waiting.len() >= CAPACITY && !waiting.contains_key(&session) {
@@ -37,12 +37,12 @@ impl Marks {
         self.arrived.notify_one();
     }
 
-    fn take(&self) -> Vec<Mark> {
+    fn take(&self) -> Vec<Acknowledgement> {
         let mut waiting = self.waiting.lock();
-        let batch: Vec<Mark> = waiting
+        let batch: Vec<Acknowledgement> = waiting
             .iter()
             .take(BATCH)
-            .map(|(id, generation)| Mark {
+            .map(|(id, generation)| Acknowledgement {
                 id: *id,
                 generation: *generation,
             })
@@ -55,7 +55,12 @@ impl Marks {
 }
 
 /// Writes marks until the task is aborted.
-pub(crate) async fn write(store: Arc<dyn ErasedStore>, calls: Arc<StoreCalls>, marks: Arc<Marks>, deadline: Duration) {
+pub(crate) async fn write(
+    store: Arc<dyn ErasedStore>,
+    calls: Arc<StoreGuard>,
+    marks: Arc<Acknowledgements>,
+    deadline: Duration,
+) {
     loop {
         marks.arrived.notified().await;
         tokio::time::sleep(GATHER).await;
@@ -64,7 +69,7 @@ pub(crate) async fn write(store: Arc<dyn ErasedStore>, calls: Arc<StoreCalls>, m
             if batch.is_empty() {
                 break;
             }
-            let written = calls.within(deadline, store.mark_seen(batch.clone())).await;
+            let written = calls.within(deadline, store.acknowledge(batch.clone())).await;
             if let Err(error) = written {
                 tracing::warn!(target: "auth", %error, "arrived generations could not be noted yet");
                 for mark in batch {

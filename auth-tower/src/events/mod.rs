@@ -41,7 +41,7 @@ pub enum Event {
         generation: u32,
     },
     /// The store had lost an acknowledged rotation (a failover, a backup restored) and was healed forward.
-    StoreHealed {
+    SessionRepaired {
         /// The session.
         session: SessionId,
         /// The generation that was presented.
@@ -85,7 +85,7 @@ pub enum Event {
 impl Event {
     pub(crate) fn log(&self) {
         match self {
-            Self::RefreshTokenReused { .. } | Self::StoreHealed { .. } => {
+            Self::RefreshTokenReused { .. } | Self::SessionRepaired { .. } => {
                 tracing::warn!(target: "auth", event = ?self);
             }
             Self::SessionUnreadable { .. } => tracing::error!(target: "auth", event = ?self),

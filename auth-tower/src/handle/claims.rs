@@ -4,9 +4,9 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::token::claims::Registered;
+use crate::token::claims::RegisteredClaims;
 use crate::token::verified::VerifiedToken;
-use crate::wire::denial::{Code, Denial, Renderer};
+use crate::wire::denial::{Denial, DenialCode, Renderer};
 
 /// The claims of an access token that was verified for this request, with its session found live.
 ///
@@ -27,7 +27,7 @@ impl<C: Send + Sync + 'static> Claims<C> {
 
 impl<C> Claims<C> {
     /// The registered claims: subject, session, scope, times.
-    pub fn token(&self) -> &Registered {
+    pub fn token(&self) -> &RegisteredClaims {
         &self.token.registered
     }
 
@@ -63,7 +63,7 @@ impl<C> Claims<C> {
     }
 
     fn insufficient(&self) -> Denial {
-        Denial::of_token(Code::InsufficientScope).with_renderer(self.renderer.clone())
+        Denial::of_token(DenialCode::InsufficientScope).with_renderer(self.renderer.clone())
     }
 }
 

@@ -156,7 +156,7 @@ impl Handle {
     fn required<C: Send + Sync + 'static>(&self, identity: &Identity) -> Result<Claims<C>, Denial> {
         match identity {
             Identity::User(token) => Claims::of(token.clone(), self.0.engine.settings.renderer.clone())
-                .ok_or_else(|| Denial::wiring("an `Auth` with the claims type that this route asks for")),
+                .ok_or_else(|| Denial::missing_layer("an `Auth` with the claims type that this route asks for")),
             Identity::Anonymous(denial) | Identity::Refused(denial) => Err(denial.clone()),
         }
     }

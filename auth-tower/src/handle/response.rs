@@ -8,7 +8,7 @@ use crate::engine::outcome::{Exchanged, RefreshCookie};
 use crate::handle::Handle;
 use crate::id::{SessionId, SubjectKey};
 use crate::token::issuer::Issued;
-use crate::wire::denial::Code;
+use crate::wire::denial::DenialCode;
 
 #[derive(Default)]
 pub(crate) struct Pending {
@@ -33,7 +33,7 @@ impl Handle {
     /// An access cookie that is refused for good would be sent again and again, and no script can remove it.
     pub(crate) fn drop_refused_cookie(&self, identity: &Identity) {
         if let (Some((_, true)), Identity::Refused(denial)) = (self.0.access.get(), identity)
-            && matches!(denial.code(), Code::InvalidToken | Code::TokenRevoked)
+            && matches!(denial.code(), DenialCode::InvalidToken | DenialCode::TokenRevoked)
         {
             self.0.pending.lock().access = Some(AccessWrite::Clear);
             self.0.dirty.store(true, Ordering::Release);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Handle;
-use crate::accounts::Login;
+use crate::accounts::PasswordCredentials;
 use crate::clock::Timestamp;
 use crate::config::defaults;
 use crate::csrf::CookieAuthority;
@@ -16,12 +16,12 @@ use crate::engine::outcome::{ExchangeError, RefreshCookie};
 use crate::events::Event;
 use crate::facts::RequestFacts;
 use crate::id::{SessionId, Subject};
-use crate::session::{Client, EndReason, SessionRecord};
+use crate::session::{ClientInfo, EndReason, SessionRecord};
 use crate::store::StoreError;
 use crate::store::session::NewSession;
 use crate::token::refresh::SessionSecret;
 use crate::wire::bearer::user_agent;
-use crate::wire::denial::{Code, Denial};
+use crate::wire::denial::{Denial, DenialCode};
 
 /// The session of the request at hand: sign in, sign out, list, end.
 ///
@@ -36,7 +36,7 @@ pub struct Session {
 /// What a sign-in gives to the client, beside the cookie.
 #[derive(Clone, Serialize)]
 #[non_exhaustive]
-pub struct SignedIn {
+pub struct TokenResponse {
     /// The access token; absent where it travels in a cookie of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_token: Option<String>,
@@ -48,9 +48,9 @@ pub struct SignedIn {
     pub session_id: SessionId,
 }
 
-impl fmt::Debug for SignedIn {
+impl fmt::Debug for TokenResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SignedIn")
+        f.debug_struct("TokenResponse")
             .field("session_id", &self.session_id)
             .finish_non_exhaustive()
     }
@@ -113,22 +113,22 @@ impl Session {
     }
 
     /// What a session list will show of this request's client.
-    pub fn client(&self, device: Option<&str>) -> Client {
-        Client::new(device, self.ip, self.user_agent.as_deref())
+    pub fn client(&self, device: Option<&str>) -> ClientInfo {
+        ClientInfo::new(device, self.ip, self.user_agent.as_deref())
     }
 
     /// Verifies the credentials and begins a session. A live session of this browser is ended.
     ///
     /// # Errors
     /// 401 `invalid_credentials`, 403 for a request from another site, 429, 503.
-    pub async fn log_in(&self, login: &Login) -> Result<SignedIn, Denial> {
+    pub async fn log_in(&self, login: &PasswordCredentials) -> Result<TokenResponse, Denial> {
         self.forbid_cross_site()?;
         let engine = self.handle.engine();
         match engine.accounted(engine.accounts.verify(login)).await? {
             Some(subject) => self.begin(subject, login.client().clone()).await,
             None => {
                 engine.raise(&Event::SignInRefused);
-                Err(engine.denial(Code::InvalidCredentials))
+                Err(engine.denial(DenialCode::InvalidCredentials))
             }
         }
     }
@@ -137,12 +137,12 @@ impl Session {
     ///
     /// # Errors
     /// 401 `invalid_credentials` if the accounts have no claims for the subject, 403 for a request from another site, 503.
-    pub async fn begin(&self, subject: Subject, client: Client) -> Result<SignedIn, Denial> {
+    pub async fn begin(&self, subject: Subject, client: ClientInfo) -> Result<TokenResponse, Denial> {
         self.forbid_cross_site()?;
         let engine = self.handle.engine();
         let Some(grant) = engine.accounted(engine.accounts.claims(&subject)).await? else {
             engine.raise(&Event::SignInRefused);
-            return Err(engine.denial(Code::InvalidCredentials));
+            return Err(engine.denial(DenialCode::InvalidCredentials));
         };
         let secret = SessionSecret::generate(&subject.key());
         let session = secret.session_id();
@@ -160,7 +160,7 @@ impl Session {
             subject.clone(),
             new.client_id.clone(),
             lifetime,
-            Client::default(),
+            ClientInfo::default(),
             engine.now(),
         );
         let generation = draft.rotation.current;
@@ -169,25 +169,25 @@ impl Session {
                 .issue(record, &subject, generation, &grant, lifetime.absolute)
                 .map_err(|error| match error {
                     ExchangeError::Unavailable(denial) => denial,
-                    ExchangeError::Over(_) => engine.denial(Code::Internal),
+                    ExchangeError::Over(_) => engine.denial(DenialCode::Internal),
                 })
         };
         let mut issued = issue(&draft)?;
         let token = engine
             .keys
             .mint_refresh(&secret, generation)
-            .map_err(|_| engine.denial(Code::Internal))?;
-        let known = engine.revocations.knowledge();
+            .map_err(|_| engine.denial(DenialCode::Internal))?;
+        let known = engine.revocations.log_version();
         let record = engine
             .stored(engine.store.create(new))
             .await
             .map_err(|error| match error {
                 StoreError::Full => engine
-                    .denial(Code::StoreUnavailable)
+                    .denial(DenialCode::StoreUnavailable)
                     .with_retry_after(Duration::from_secs(60)),
                 _ => engine.unavailable(),
             })?;
-        engine.revocations.vouch(session, known);
+        engine.revocations.confirm_live(session, known);
         // The first answer of a store whose clock is far from this machine's: the other instances go by the store's.
         if record.created_at.distance(draft.created_at) > CLOCKS_APART {
             issued = issue(&record)?;
@@ -196,7 +196,7 @@ impl Session {
         self.handle.write(&issued, Some(&RefreshCookie { token, max_age }));
         engine.raise(&Event::SignedIn { subject, session });
         self.end_previous(session).await;
-        Ok(SignedIn {
+        Ok(TokenResponse {
             access_token: self.handle.token_in_body(&issued.token),
             token_type: "Bearer",
             expires_in: issued.expires_in,
@@ -223,11 +223,11 @@ impl Session {
     ///
     /// # Errors
     /// 401 with the reason, 403 for a request from another site, 503.
-    pub async fn refresh(&self) -> Result<SignedIn, Denial> {
+    pub async fn refresh(&self) -> Result<TokenResponse, Denial> {
         self.forbid_cross_site()?;
         let engine = self.handle.engine();
         let Some(cookies) = self.handle.cookies().filter(|cookies| cookies.sent) else {
-            return Err(engine.denial(Code::MissingRefreshToken));
+            return Err(engine.denial(DenialCode::MissingRefreshToken));
         };
         let mut over = None;
         for presented in &cookies.authentic {
@@ -235,7 +235,7 @@ impl Session {
                 Ok(exchanged) => {
                     self.handle.hand_out(&exchanged);
                     let issued = &exchanged.issued;
-                    return Ok(SignedIn {
+                    return Ok(TokenResponse {
                         access_token: self.handle.token_in_body(&issued.token),
                         token_type: "Bearer",
                         expires_in: issued.expires_in,
@@ -247,7 +247,7 @@ impl Session {
             }
         }
         match over {
-            None => Err(engine.denial(Code::InvalidRefreshToken)),
+            None => Err(engine.denial(DenialCode::InvalidRefreshToken)),
             Some(end) => {
                 if end.clears_cookie() {
                     self.handle.clear();
@@ -274,7 +274,7 @@ impl Session {
             .cookies()
             .map_or(CookieAuthority::Absent, |cookies| cookies.authority);
         if by_token.is_none() && authority == CookieAuthority::Refused {
-            return Err(engine.denial(Code::CrossSiteRequest));
+            return Err(engine.denial(DenialCode::CrossSiteRequest));
         }
         let mut sessions: Vec<SessionId> = by_token.into_iter().collect();
         if let (CookieAuthority::Full, Some(cookies)) = (authority, self.handle.cookies()) {
@@ -351,10 +351,10 @@ impl Session {
             .await
             .map_err(|_| engine.unavailable())?;
         let own = found.is_some_and(|found| {
-            found.record.subject == *user.registered.subject() && found.record.over(found.now).is_none()
+            found.record.subject == *user.registered.subject() && found.record.status(found.now).is_none()
         });
         if !own || !engine.end_session(session, EndReason::EndedByOwner).await? {
-            return Err(engine.denial(Code::NotFound));
+            return Err(engine.denial(DenialCode::NotFound));
         }
         if session == user.registered.session_id() {
             self.clear_unless_others(|other| other == session);
@@ -377,7 +377,7 @@ impl Session {
     pub(crate) fn forbid_cross_site(&self) -> Result<(), Denial> {
         match self.handle.cookies() {
             Some(cookies) if cookies.authority == CookieAuthority::Full => Ok(()),
-            _ => Err(self.handle.engine().denial(Code::CrossSiteRequest)),
+            _ => Err(self.handle.engine().denial(DenialCode::CrossSiteRequest)),
         }
     }
 }

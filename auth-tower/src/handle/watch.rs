@@ -9,10 +9,10 @@ use super::session::Session;
 use crate::clock::Timestamp;
 use crate::config::OnOutage;
 use crate::engine::Engine;
-use crate::revocation::registry::Known;
-use crate::revocation::watchers::{Ticket, Word};
+use crate::revocation::registry::Liveness;
+use crate::revocation::watchers::{SessionStatus, WatchGuard};
 use crate::token::verified::VerifiedToken;
-use crate::wire::denial::{Code, Denial};
+use crate::wire::denial::{Denial, DenialCode};
 
 /// Tells a long-lived connection (a WebSocket, server-sent events, a gRPC stream) when its session is over.
 ///
@@ -32,12 +32,23 @@ use crate::wire::denial::{Code, Denial};
 ///
 /// ```
 /// # use auth_tower::layer::HttpFacts;
-/// # use auth_tower::{Accounts, AccountsError, Auth, Denial, Grant, Handle, KeyRing, Login, MemoryStore, OnOutage, Session, Subject};
+/// # use auth_tower::Accounts;
+/// # use auth_tower::AccountsError;
+/// # use auth_tower::Auth;
+/// # use auth_tower::Denial;
+/// # use auth_tower::Grant;
+/// # use auth_tower::Handle;
+/// # use auth_tower::KeyRing;
+/// # use auth_tower::PasswordCredentials;
+/// # use auth_tower::MemoryStore;
+/// # use auth_tower::OnOutage;
+/// # use auth_tower::Session;
+/// # use auth_tower::Subject;
 /// # #[derive(Clone, serde::Serialize, serde::Deserialize)] struct User {}
 /// # struct Everybody;
 /// # impl Accounts for Everybody {
 /// #     type Claims = User;
-/// #     async fn verify(&self, login: &Login) -> Result<Option<Subject>, AccountsError> { Ok(Subject::new(login.username()).ok()) }
+/// #     async fn verify(&self, login: &PasswordCredentials) -> Result<Option<Subject>, AccountsError> { Ok(Subject::new(login.username()).ok()) }
 /// #     async fn claims(&self, _: &Subject) -> Result<Option<Grant<User>>, AccountsError> { Ok(Some(Grant::new(User {}))) }
 /// # }
 /// # struct Socket;
@@ -61,7 +72,7 @@ use crate::wire::denial::{Code, Denial};
 /// #     let facts = HttpFacts::new(request.method(), request.uri(), request.headers(), None);
 /// #     Session::observe(&auth.handle(OnOutage::Accept), &facts)
 /// # };
-/// # let login = Login::new("alice", "any", Default::default());
+/// # let login = PasswordCredentials::new("alice", "any", Default::default());
 /// # let signed_in = observe(None).log_in(&login).await?;
 /// # let session = observe(signed_in.access_token.as_deref());
 ///
@@ -78,7 +89,7 @@ use crate::wire::denial::{Code, Denial};
 pub struct Watch(Arc<Watching>);
 
 struct Watching {
-    ticket: Ticket,
+    ticket: WatchGuard,
     /// The tasks that ask and follow end with the engine.
     _engine: Arc<Engine>,
 }
@@ -148,21 +159,23 @@ impl Engine {
         let over = |code| Err(self.denial(code).presented(true));
         if !confirmed || !self.revocations.knows_live(session, &token.subject_key) {
             match self.revocations.ask(&self.calls, &*self.store, session).await {
-                Word::Ended => return over(Code::TokenRevoked),
-                Word::Lapsed => return over(Code::RefreshTokenExpired),
-                Word::Unknown | Word::Unreachable if on_outage == OnOutage::Refuse => return Err(self.unavailable()),
-                Word::Unknown | Word::Unreachable => {}
-                word @ Word::Live { .. } => {
+                SessionStatus::Revoked => return over(DenialCode::TokenRevoked),
+                SessionStatus::Lapsed => return over(DenialCode::RefreshTokenExpired),
+                SessionStatus::Unknown | SessionStatus::Unreachable if on_outage == OnOutage::Refuse => {
+                    return Err(self.unavailable());
+                }
+                SessionStatus::Unknown | SessionStatus::Unreachable => {}
+                word @ SessionStatus::Live { .. } => {
                     let patience = self.revocations.patience(lifetime);
-                    self.revocations.watchers.hear(key, word, self.now(), patience);
+                    self.revocations.watchers.record_status(key, word, self.now(), patience);
                 }
             }
         }
         match self.revocations.registry(session, &token.subject_key) {
-            Known::Ended => over(Code::TokenRevoked),
+            Liveness::Revoked => over(DenialCode::TokenRevoked),
             // As for a token: an outage does not open again what an ending may well cover.
-            Known::Unclear => Err(self.unavailable()),
-            Known::Live | Known::Stale => Ok(Watch(Arc::new(Watching {
+            Liveness::Unclear => Err(self.unavailable()),
+            Liveness::Live | Liveness::Stale => Ok(Watch(Arc::new(Watching {
                 ticket,
                 _engine: self.clone(),
             }))),

@@ -88,7 +88,7 @@ pub(crate) fn from_variables(
                 .refresh(refresh)
         } else {
             ring.verifying(VerifyingKey::hmac(kid, Algorithm::HS256, access).map_err(refused(Half::Access))?)
-                .also_refresh(refresh)
+                .previous_refresh(refresh)
         };
     }
     ring.build().map(Some)

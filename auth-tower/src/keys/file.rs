@@ -102,7 +102,7 @@ fn parse(json: &[u8]) -> Result<KeyRing, FileProblem> {
             ring = ring.verifying(retired(jwk)?);
         }
         for jwk in older_refresh {
-            ring = ring.also_refresh(refresh_key(jwk)?);
+            ring = ring.previous_refresh(refresh_key(jwk)?);
         }
         ring.build()
     };

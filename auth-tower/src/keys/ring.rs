@@ -204,7 +204,7 @@ impl KeyRingBuilder {
     }
 
     /// Another key whose refresh tokens are still good; each gets a token of the active key at its next rotation.
-    pub fn also_refresh(mut self, key: RefreshKey) -> Self {
+    pub fn previous_refresh(mut self, key: RefreshKey) -> Self {
         self.older_refresh.push(key);
         self
     }

@@ -6,7 +6,8 @@
 //! [`Claims`](crate::handle::claims::Claims) in the extensions.
 //!
 //! ```
-//! use auth_tower::{Auth, Claims};
+//! use auth_tower::Auth;
+//! use auth_tower::Claims;
 //! use http::{Request, Response};
 //! use tower::{ServiceBuilder, service_fn};
 //! # use serde::{Deserialize, Serialize};

@@ -9,7 +9,7 @@ use crate::events::metrics;
 use crate::revocation::registry::Revocations;
 use crate::store::erased::ErasedStore;
 use crate::store::feed::Cursor;
-use crate::store::guard::StoreCalls;
+use crate::store::guard::StoreGuard;
 
 /// Between two looks at a log that cannot be read. It is also how soon an idle instance notices that the store is back.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Follows the log until the task is aborted. Never gives up: an outage ends by itself.
 pub(crate) async fn follow(
     store: Arc<dyn ErasedStore>,
-    calls: Arc<StoreCalls>,
+    calls: Arc<StoreGuard>,
     revocations: Arc<Revocations>,
     clock: Arc<SharedClock>,
     max_staleness: Duration,
@@ -30,7 +30,7 @@ pub(crate) async fn follow(
     let mut pause = Duration::from_millis(50);
     loop {
         let asked = clock.asking();
-        let reading = store.ended_since(cursor.clone(), patience);
+        let reading = store.revocations_since(cursor.clone(), patience);
         match calls.within(wait + deadline, reading).await {
             Ok(endings) => {
                 revocations.apply(&endings.entries);

@@ -10,12 +10,12 @@ use futures_util::stream::StreamExt as _;
 use futures_util::{FutureExt as _, stream};
 
 use super::registry::Revocations;
-use super::watchers::{Key, Patience, RETRY, Word};
+use super::watchers::{Key, OutageTolerance, RETRY, SessionStatus};
 use crate::clock::synced::SharedClock;
 use crate::id::SessionId;
 use crate::store::StoreError;
 use crate::store::erased::ErasedStore;
-use crate::store::guard::StoreCalls;
+use crate::store::guard::StoreGuard;
 
 /// How many look-ups are under way at once: requests come first.
 const AT_ONCE: usize = 32;
@@ -23,7 +23,7 @@ const AT_ONCE: usize = 32;
 /// What it takes to ask for those who watch.
 pub(crate) struct Keeper {
     pub(crate) store: Arc<dyn ErasedStore>,
-    pub(crate) calls: Arc<StoreCalls>,
+    pub(crate) calls: Arc<StoreGuard>,
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) clock: Arc<SharedClock>,
     pub(crate) access_lifetime: Duration,
@@ -51,7 +51,7 @@ impl Keeper {
             let stale = (!self.revocations.is_fresh(now)).then_some(max_staleness);
             let due = watchers.take_due(now, stale);
             self.ask_all(due, |key, word| {
-                watchers.hear(
+                watchers.record_status(
                     key,
                     word,
                     self.clock.now(),
@@ -71,8 +71,8 @@ impl Keeper {
             let unclear = doubts.filter(|(key, subject)| !self.revocations.knows_live(key.0, subject));
             self.ask_all(unclear.map(|(key, _)| key).collect(), |key, word| match word {
                 // As for a token: an outage does not open again what an ending may well cover.
-                Word::Unknown | Word::Unreachable => watchers.give_up(key),
-                word => watchers.hear(
+                SessionStatus::Unknown | SessionStatus::Unreachable => watchers.give_up(key),
+                word => watchers.record_status(
                     key,
                     word,
                     self.clock.now(),
@@ -84,21 +84,24 @@ impl Keeper {
     }
 
     /// Asks about every one of them, unless the store turns out to be unreachable: that is heard once, for all.
-    async fn ask_all(&self, keys: Vec<Key>, hear: impl Fn(Key, Word)) {
+    async fn ask_all(&self, keys: Vec<Key>, record_status: impl Fn(Key, SessionStatus)) {
         let unreachable = AtomicBool::new(false);
-        let (unreachable, hear) = (&unreachable, &hear);
+        let (unreachable, record_status) = (&unreachable, &record_status);
         stream::iter(keys)
             .for_each_concurrent(AT_ONCE, |key| async move {
                 if unreachable.load(Ordering::Relaxed) {
-                    return hear(key, Word::Unreachable);
+                    return record_status(key, SessionStatus::Unreachable);
                 }
                 let asked = self.revocations.ask(&self.calls, &*self.store, key.0);
                 // A store that panics must not leave all others unheard.
-                let word = AssertUnwindSafe(asked).catch_unwind().await.unwrap_or(Word::Unknown);
-                if word == Word::Unreachable {
+                let word = AssertUnwindSafe(asked)
+                    .catch_unwind()
+                    .await
+                    .unwrap_or(SessionStatus::Unknown);
+                if word == SessionStatus::Unreachable {
                     unreachable.store(true, Ordering::Relaxed);
                 }
-                hear(key, word);
+                record_status(key, word);
             })
             .await;
     }
@@ -106,35 +109,35 @@ impl Keeper {
 
 impl Revocations {
     /// Asks the store whether a session lives, and takes in what it says.
-    pub(crate) async fn ask(&self, calls: &StoreCalls, store: &dyn ErasedStore, session: SessionId) -> Word {
-        let known = self.knowledge();
+    pub(crate) async fn ask(&self, calls: &StoreGuard, store: &dyn ErasedStore, session: SessionId) -> SessionStatus {
+        let known = self.log_version();
         match calls.ask(store.find(session)).await {
             Ok(Some(found)) if found.record.ended.is_none() => {
-                self.heed(&found.record, known);
+                self.reconcile(&found.record, known);
                 if self.has_ended(session) {
-                    return Word::Ended;
+                    return SessionStatus::Revoked;
                 }
                 self.looked_up(session);
-                match found.record.over(found.now) {
-                    None => Word::Live {
+                match found.record.status(found.now) {
+                    None => SessionStatus::Live {
                         left: found.record.expires_at().since(found.now),
                         absolute_left: found.record.absolute_expires_at.since(found.now),
                     },
-                    Some(_) => Word::Lapsed,
+                    Some(_) => SessionStatus::Lapsed,
                 }
             }
             // A session that the store does not know was purged long after its end, or was lost with the store.
             Ok(_) => {
                 self.end(session);
-                Word::Ended
+                SessionStatus::Revoked
             }
-            Err(StoreError::Unavailable(_) | StoreError::Timeout) => Word::Unreachable,
-            Err(StoreError::Full | StoreError::Corrupt(_) | StoreError::Open { .. }) => Word::Unknown,
+            Err(StoreError::Unavailable(_) | StoreError::Timeout) => SessionStatus::Unreachable,
+            Err(StoreError::Full | StoreError::Corrupt(_) | StoreError::Open { .. }) => SessionStatus::Unknown,
         }
     }
 
-    pub(crate) fn patience(&self, access_lifetime: Duration) -> Patience {
-        Patience {
+    pub(crate) fn patience(&self, access_lifetime: Duration) -> OutageTolerance {
+        OutageTolerance {
             access_lifetime,
             feed_read_at: self.feed_read_at(),
         }

@@ -15,16 +15,16 @@ use super::watchers::Watchers;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, SubjectKey};
 use crate::session::SessionRecord;
-use crate::store::feed::{Ended, Ending};
+use crate::store::feed::{RevocationEvent, Revoked};
 use crate::token::verified::VerifiedToken;
 
 /// What memory knows of a token's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
+pub(crate) enum Liveness {
     /// Not ended.
     Live,
     /// Ended.
-    Ended,
+    Revoked,
     /// Only the store can tell, because the feed is not fresh.
     Stale,
     /// Only the store can tell, because all sessions of the subject were ended and this may be a later one.
@@ -36,26 +36,26 @@ pub(crate) enum Known {
 pub(crate) struct Revocations {
     ended: Cache<SessionId, ()>,
     /// The last "all sessions of this subject" ending that was taken in.
-    cuts: Cache<SubjectKey, Cut>,
-    /// Sessions that the store vouched for, with the number up to which cuts were already known when it was asked. Numbers and
+    cutoffs: Cache<SubjectKey, SubjectCutoff>,
+    /// Sessions that the store confirmed_live for, with the number up to which cutoffs were already known when it was asked. Numbers and
     /// not times: a store's time is read before its commit, and clocks step.
-    vouched: Cache<SessionId, u64>,
-    /// Sessions that the store vouched for while the feed was stale; entries lapse with the allowed staleness.
+    confirmed_live: Cache<SessionId, u64>,
+    /// Sessions that the store confirmed_live for while the feed was stale; entries lapse with the allowed staleness.
     looked_up: Cache<SessionId, ()>,
     pub(crate) watchers: Arc<Watchers>,
     epoch: AtomicU64,
-    next_cut: AtomicU64,
+    next_version: AtomicU64,
     fresh_until: AtomicI64,
     pub(crate) max_staleness: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Cut {
+struct SubjectCutoff {
     number: u64,
     /// When, by the store's clock: of several, the last.
     at: Timestamp,
     /// What that last one left alone.
-    spared: Option<SessionId>,
+    excluded: Option<SessionId>,
     /// What every one left alone.
     keep: Option<SessionId>,
 }
@@ -63,11 +63,11 @@ struct Cut {
 /// How far a store's clock may have gone back, as when another machine takes over.
 const CLOCK_STEP: Duration = Duration::from_secs(60);
 
-const FIRST_CUT: u64 = 1;
+const FIRST_VERSION: u64 = 1;
 
 /// How far this process had followed the endings before the store was asked; what the store then says is good as of that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Knowledge(u64);
+pub(crate) struct LogVersion(u64);
 
 impl Revocations {
     /// Remembers endings for `memory`, which must be longer than any access token lives. There is no bound by number: an
@@ -75,9 +75,9 @@ impl Revocations {
     pub(crate) fn new(memory: Duration, max_staleness: Duration) -> Self {
         Self {
             ended: Cache::builder().time_to_live(memory).build(),
-            cuts: Cache::builder().time_to_live(memory).build(),
+            cutoffs: Cache::builder().time_to_live(memory).build(),
             // The newest first: under the default policy a full cache may turn a new entry away.
-            vouched: Cache::builder()
+            confirmed_live: Cache::builder()
                 .time_to_live(memory)
                 .max_capacity(100_000)
                 .eviction_policy(EvictionPolicy::lru())
@@ -88,32 +88,32 @@ impl Revocations {
                 .build(),
             watchers: Arc::default(),
             epoch: AtomicU64::new(1),
-            next_cut: AtomicU64::new(FIRST_CUT),
+            next_version: AtomicU64::new(FIRST_VERSION),
             fresh_until: AtomicI64::new(i64::MIN),
             max_staleness,
         }
     }
 
     /// Whether the token's session is known to be over. No I/O.
-    pub(crate) fn check(&self, token: &VerifiedToken, now: Timestamp) -> Known {
+    pub(crate) fn check(&self, token: &VerifiedToken, now: Timestamp) -> Liveness {
         // Read before the registry is: an ending that comes in between moves the epoch past what is stored here.
         let epoch = self.epoch.load(Ordering::Acquire);
         if token.checked.load(Ordering::Relaxed) != epoch {
             match self.registry(token.registered.session_id(), &token.subject_key) {
-                Known::Live => token.checked.store(epoch, Ordering::Relaxed),
+                Liveness::Live => token.checked.store(epoch, Ordering::Relaxed),
                 other => return other,
             }
         }
         if self.is_fresh(now) || self.looked_up.contains_key(&token.registered.session_id()) {
-            Known::Live
+            Liveness::Live
         } else {
-            Known::Stale
+            Liveness::Stale
         }
     }
 
     /// Whether memory knows of no ending that could be this session's, whatever the feed's freshness.
     pub(crate) fn knows_live(&self, session: SessionId, subject: &SubjectKey) -> bool {
-        self.registry(session, subject) == Known::Live
+        self.registry(session, subject) == Liveness::Live
     }
 
     /// Whether this very session is known to have been ended.
@@ -122,15 +122,22 @@ impl Revocations {
     }
 
     /// What memory knows of a session, but for whether the feed is fresh.
-    pub(crate) fn registry(&self, session: SessionId, subject: &SubjectKey) -> Known {
+    pub(crate) fn registry(&self, session: SessionId, subject: &SubjectKey) -> Liveness {
         if self.ended.contains_key(&session) {
-            return Known::Ended;
+            return Liveness::Revoked;
         }
-        match self.cuts.get(subject) {
-            None => Known::Live,
-            Some(cut) if cut.keep == Some(session) => Known::Live,
-            Some(cut) if self.vouched.get(&session).is_some_and(|known| known > cut.number) => Known::Live,
-            Some(_) => Known::Unclear,
+        match self.cutoffs.get(subject) {
+            None => Liveness::Live,
+            Some(cut) if cut.keep == Some(session) => Liveness::Live,
+            Some(cut)
+                if self
+                    .confirmed_live
+                    .get(&session)
+                    .is_some_and(|known| known > cut.number) =>
+            {
+                Liveness::Live
+            }
+            Some(_) => Liveness::Unclear,
         }
     }
 
@@ -157,32 +164,32 @@ impl Revocations {
     }
 
     /// Takes endings in. Idempotent, and monotone: nothing takes one out but its age.
-    pub(crate) fn apply(&self, endings: &[Ending]) {
+    pub(crate) fn apply(&self, endings: &[RevocationEvent]) {
         if endings.is_empty() {
             return;
         }
         // Read before they are in, and after they were committed.
-        let number = self.next_cut.load(Ordering::Acquire);
+        let number = self.next_version.load(Ordering::Acquire);
         for ending in endings {
             match ending.what {
-                Ended::Session(session) => self.ended.insert(session, ()),
-                Ended::AllOf { subject, keep } => {
+                Revoked::Session(session) => self.ended.insert(session, ()),
+                Revoked::Subject { subject, keep } => {
                     let at = ending.at;
-                    self.cuts
+                    self.cutoffs
                         .entry(subject)
                         .and_upsert_with(|old| match old.map(|old| *old.value()) {
-                            None => Cut {
+                            None => SubjectCutoff {
                                 number,
                                 at,
-                                spared: keep,
+                                excluded: keep,
                                 keep,
                             },
                             // The same one again, from the feed after it was made here.
-                            Some(old) if (old.at, old.spared) == (at, keep) => old,
-                            Some(old) => Cut {
+                            Some(old) if (old.at, old.excluded) == (at, keep) => old,
+                            Some(old) => SubjectCutoff {
                                 number,
                                 at: at.max(old.at),
-                                spared: if at >= old.at { keep } else { old.spared },
+                                excluded: if at >= old.at { keep } else { old.excluded },
                                 // Two may arrive in either order, so only a session that both keep is known to go on.
                                 keep: keep.filter(|_| old.keep == keep),
                             },
@@ -191,12 +198,12 @@ impl Revocations {
             }
         }
         // After they are in: whoever reads a higher number asks a store that has committed them.
-        self.next_cut.fetch_add(1, Ordering::Release);
+        self.next_version.fetch_add(1, Ordering::Release);
         self.epoch.fetch_add(1, Ordering::Release);
         for ending in endings {
             match ending.what {
-                Ended::Session(session) => self.watchers.ended(session),
-                Ended::AllOf { subject, .. } => self.watchers.doubt(subject),
+                Revoked::Session(session) => self.watchers.ended(session),
+                Revoked::Subject { subject, .. } => self.watchers.doubt(subject),
             }
         }
     }
@@ -209,33 +216,34 @@ impl Revocations {
     }
 
     /// To be taken before the store is asked about a session.
-    pub(crate) fn knowledge(&self) -> Knowledge {
-        Knowledge(self.next_cut.load(Ordering::Acquire))
+    pub(crate) fn log_version(&self) -> LogVersion {
+        LogVersion(self.next_version.load(Ordering::Acquire))
     }
 
     /// The store, asked after `known` was taken, said that this session is live.
     ///
     /// It is believed, unless the session is so old that an ending of all of its subject's, remembered here, was its as well: then
     /// the store was restored from a backup, and what was ended stays so.
-    pub(crate) fn heed(&self, record: &SessionRecord, known: Knowledge) {
-        if known == Knowledge(FIRST_CUT) {
+    pub(crate) fn reconcile(&self, record: &SessionRecord, known: LogVersion) {
+        if known == LogVersion(FIRST_VERSION) {
             return;
         }
-        let cut = self.cuts.get(&record.subject.key());
-        let forgotten = |cut: &Cut| cut.spared != Some(record.id) && record.created_at + CLOCK_STEP < cut.at;
+        let cut = self.cutoffs.get(&record.subject.key());
+        let forgotten =
+            |cut: &SubjectCutoff| cut.excluded != Some(record.id) && record.created_at + CLOCK_STEP < cut.at;
         if cut.as_ref().is_some_and(forgotten) {
             self.end(record.id);
         } else {
-            self.vouch(record.id, known);
+            self.confirm_live(record.id, known);
         }
     }
 
-    /// This session is live by knowledge of when `known` was taken: no ending known by then was its.
-    pub(crate) fn vouch(&self, session: SessionId, known: Knowledge) {
-        if known == Knowledge(FIRST_CUT) {
+    /// This session is live by log_version of when `known` was taken: no ending known by then was its.
+    pub(crate) fn confirm_live(&self, session: SessionId, known: LogVersion) {
+        if known == LogVersion(FIRST_VERSION) {
             return;
         }
-        self.vouched.entry(session).and_upsert_with(|old| match old {
+        self.confirmed_live.entry(session).and_upsert_with(|old| match old {
             Some(old) => (*old.value()).max(known.0),
             None => known.0,
         });

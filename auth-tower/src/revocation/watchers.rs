@@ -1,4 +1,4 @@
-//! Who wants to hear of a session's end: the registry of long-lived connections. No I/O, no clock.
+//! Who wants to record_status of a session's end: the registry of long-lived connections. No I/O, no clock.
 //!
 //! Nobody is woken but those whose session it is, and what nobody watches any more is forgotten at once.
 
@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::config::OnOutage;
 use crate::id::{SessionId, SubjectKey};
 
-/// Watchers of one session that bear an outage differently hear of its end at different times.
+/// Watchers of one session that bear an outage differently record_status of its end at different times.
 pub(crate) type Key = (SessionId, OnOutage);
 
 /// How soon the store is asked again after it could not tell.
@@ -43,9 +43,9 @@ struct State {
 #[derive(Debug)]
 struct Slot {
     signal: Arc<Signal>,
-    tickets: usize,
+    guards: usize,
     subject: SubjectKey,
-    lease: Lease,
+    lease: ConfirmedLiveness,
     confirmed: bool,
     asked: Timestamp,
     next: Timestamp,
@@ -60,7 +60,7 @@ struct Signal {
 
 /// What is known of a session's time, on this process's clock.
 #[derive(Debug, Clone, Copy)]
-struct Lease {
+struct ConfirmedLiveness {
     /// When it was last known to live, by the store or by a token.
     confirmed: Timestamp,
     /// When it lapses, unless somebody refreshed it.
@@ -69,7 +69,7 @@ struct Lease {
     absolute: Timestamp,
 }
 
-impl Lease {
+impl ConfirmedLiveness {
     /// Until nothing is known but a token that expires at `expires_at`, its session lives as long as the token would.
     fn of_token(expires_at: Timestamp, access_lifetime: Duration) -> Self {
         let issued = expires_at - access_lifetime;
@@ -81,7 +81,7 @@ impl Lease {
     }
 
     /// Whether a session that the store can tell nothing about counts as over at `now`.
-    fn given_up(&self, on_outage: OnOutage, now: Timestamp, patience: Patience) -> bool {
+    fn given_up(&self, on_outage: OnOutage, now: Timestamp, patience: OutageTolerance) -> bool {
         match on_outage {
             OnOutage::Refuse => true,
             OnOutage::Accept => {
@@ -95,7 +95,7 @@ impl Lease {
 
 /// For how long an outage is borne.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct OutageTolerance {
     pub(crate) access_lifetime: Duration,
     /// When the feed was last read to its end.
     pub(crate) feed_read_at: Timestamp,
@@ -103,11 +103,11 @@ pub(crate) struct Patience {
 
 /// The store's word on a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Word {
+pub(crate) enum SessionStatus {
     /// It lives, for this long unless it is refreshed, and for this long at most.
     Live { left: Duration, absolute_left: Duration },
     /// It was ended, or the store does not know it.
-    Ended,
+    Revoked,
     /// Its time has passed.
     Lapsed,
     /// The store could not tell this session's state.
@@ -118,13 +118,13 @@ pub(crate) enum Word {
 
 /// One watcher. Its session is forgotten with the last of them.
 #[derive(Debug)]
-pub(crate) struct Ticket {
+pub(crate) struct WatchGuard {
     watchers: Arc<Watchers>,
     key: Key,
     signal: Arc<Signal>,
 }
 
-impl Ticket {
+impl WatchGuard {
     pub(crate) fn key(&self) -> Key {
         self.key
     }
@@ -144,7 +144,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for WatchGuard {
     fn drop(&mut self) {
         let mut state = self.watchers.state.lock();
         // A session that was over is gone from the registry already, and a later slot of its name is not this ticket's.
@@ -152,8 +152,8 @@ impl Drop for Ticket {
             if !Arc::ptr_eq(&slot.signal, &self.signal) {
                 return false;
             }
-            slot.tickets = slot.tickets.saturating_sub(1);
-            slot.tickets == 0
+            slot.guards = slot.guards.saturating_sub(1);
+            slot.guards == 0
         });
         if last {
             state.remove(self.key);
@@ -195,22 +195,22 @@ impl Watchers {
         expires_at: Timestamp,
         access_lifetime: Duration,
         now: Timestamp,
-    ) -> (Ticket, bool) {
+    ) -> (WatchGuard, bool) {
         let mut state = self.state.lock();
         if state.watched.is_empty() {
             self.arrived.notify_one();
         }
         let slot = state.watched.entry(key).or_insert_with(|| Slot {
             signal: Arc::default(),
-            tickets: 0,
+            guards: 0,
             subject,
-            lease: Lease::of_token(expires_at, access_lifetime),
+            lease: ConfirmedLiveness::of_token(expires_at, access_lifetime),
             confirmed: false,
             asked: now,
             next: now + RETRY,
         });
-        slot.tickets += 1;
-        let ticket = Ticket {
+        slot.guards += 1;
+        let ticket = WatchGuard {
             watchers: self.clone(),
             key,
             signal: slot.signal.clone(),
@@ -280,13 +280,13 @@ impl Watchers {
     }
 
     /// Takes in the store's word on a session.
-    pub(crate) fn hear(&self, key: Key, word: Word, now: Timestamp, patience: Patience) {
+    pub(crate) fn record_status(&self, key: Key, word: SessionStatus, now: Timestamp, patience: OutageTolerance) {
         let mut state = self.state.lock();
         let over = match word {
-            Word::Live { left, absolute_left } => {
+            SessionStatus::Live { left, absolute_left } => {
                 if let Some(slot) = state.watched.get_mut(&key) {
                     (slot.asked, slot.confirmed) = (now, true);
-                    slot.lease = Lease {
+                    slot.lease = ConfirmedLiveness {
                         confirmed: now,
                         deadline: now + left,
                         absolute: now + absolute_left,
@@ -295,8 +295,8 @@ impl Watchers {
                 }
                 false
             }
-            Word::Ended | Word::Lapsed => true,
-            Word::Unknown | Word::Unreachable => state
+            SessionStatus::Revoked | SessionStatus::Lapsed => true,
+            SessionStatus::Unknown | SessionStatus::Unreachable => state
                 .watched
                 .get(&key)
                 .is_some_and(|slot| slot.lease.given_up(key.1, now, patience)),

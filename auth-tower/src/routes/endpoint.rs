@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::{Login, Password};
+use crate::accounts::{Password, PasswordCredentials};
 use crate::config::{OnOutage, defaults};
 use crate::engine::Engine;
 use crate::facts::{RequestFacts, Single};
@@ -12,7 +12,7 @@ use crate::handle::Handle;
 use crate::handle::session::{Session, SessionInfo};
 use crate::id::SessionId;
 use crate::routes::Route;
-use crate::wire::denial::{Code, Denial};
+use crate::wire::denial::{Denial, DenialCode};
 use crate::wire::reply::{Reply, RequestBody};
 
 /// One request to a ready route. Everything that the answer depends on has been read off the request but its body.
@@ -59,7 +59,7 @@ impl Endpoint {
         if !self.method_fits {
             return Err(self
                 .engine
-                .denial(Code::MethodNotAllowed)
+                .denial(DenialCode::MethodNotAllowed)
                 .with_allow(self.route.allow()));
         }
         Ok(match self.route {
@@ -96,7 +96,7 @@ impl Endpoint {
                 // Who asks comes first: a stranger learns nothing of what is there.
                 self.handle.user().await?;
                 self.session
-                    .end(id.ok_or_else(|| self.engine.denial(Code::NotFound))?)
+                    .end(id.ok_or_else(|| self.engine.denial(DenialCode::NotFound))?)
                     .await?;
                 Reply::empty()
             }
@@ -115,7 +115,7 @@ impl Endpoint {
         })
     }
 
-    fn login(&self, body: Option<RequestBody>) -> Result<Login, Denial> {
+    fn login(&self, body: Option<RequestBody>) -> Result<PasswordCredentials, Denial> {
         /// The body of `POST /auth/login`. Further members are ignored (RFC 6749 §3.2 has the same rule).
         #[derive(Deserialize)]
         struct Body {
@@ -124,11 +124,11 @@ impl Endpoint {
             device: Option<String>,
         }
         if !self.json {
-            return Err(self.engine.denial(Code::UnsupportedMediaType));
+            return Err(self.engine.denial(DenialCode::UnsupportedMediaType));
         }
-        let unreadable = || self.engine.denial(Code::InvalidRequest);
+        let unreadable = || self.engine.denial(DenialCode::InvalidRequest);
         match body {
-            Some(RequestBody::TooLarge) => Err(self.engine.denial(Code::PayloadTooLarge)),
+            Some(RequestBody::TooLarge) => Err(self.engine.denial(DenialCode::PayloadTooLarge)),
             Some(RequestBody::Broken) | None => Err(unreadable()),
             Some(RequestBody::Complete(body)) => {
                 let Body {
@@ -136,7 +136,11 @@ impl Endpoint {
                     password,
                     device,
                 } = serde_json::from_slice(&body).map_err(|_| unreadable())?;
-                Ok(Login::new(username, password, self.session.client(device.as_deref())))
+                Ok(PasswordCredentials::new(
+                    username,
+                    password,
+                    self.session.client(device.as_deref()),
+                ))
             }
         }
     }

@@ -3,4 +3,4 @@
 mod record;
 pub mod rotation;
 
-pub use record::{Client, EndReason, Lifetime, Over, SessionRecord};
+pub use record::{ClientInfo, EndReason, Lifetime, SessionRecord, Terminated};

@@ -30,7 +30,7 @@ pub struct SessionRecord {
     /// Why the session was ended, once it was. An ended session never comes back.
     pub ended: Option<EndReason>,
     /// What signed in.
-    pub client: Client,
+    pub client: ClientInfo,
 }
 
 impl SessionRecord {
@@ -40,7 +40,7 @@ impl SessionRecord {
         subject: Subject,
         client_id: Box<str>,
         lifetime: Lifetime,
-        client: Client,
+        client: ClientInfo,
         now: Timestamp,
     ) -> Self {
         let absolute_expires_at = now + lifetime.absolute;
@@ -64,10 +64,10 @@ impl SessionRecord {
     }
 
     /// Why the session is over at `now`, or `None` while it lives.
-    pub fn over(&self, now: Timestamp) -> Option<Over> {
+    pub fn status(&self, now: Timestamp) -> Option<Terminated> {
         match self.ended {
-            Some(reason) => Some(Over::Ended(reason)),
-            None if now >= self.expires_at() => Some(Over::Expired),
+            Some(reason) => Some(Terminated::Ended(reason)),
+            None if now >= self.expires_at() => Some(Terminated::Expired),
             None => None,
         }
     }
@@ -89,7 +89,7 @@ pub struct Lifetime {
 /// Why a session is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "there is no third way for a session to be over")]
-pub enum Over {
+pub enum Terminated {
     /// Its idle or absolute lifetime has passed.
     Expired,
     /// Somebody or something ended it.
@@ -148,7 +148,7 @@ impl EndReason {
 /// What signed in, for the session list. Told by the client, so never to be trusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Client {
+pub struct ClientInfo {
     /// The name the user gave the device, at most 64 characters.
     pub device: Option<Box<str>>,
     /// Where the sign-in came from.
@@ -157,7 +157,7 @@ pub struct Client {
     pub user_agent: Option<Box<str>>,
 }
 
-impl Client {
+impl ClientInfo {
     /// Keeps at most 64 characters of `device` and 256 of `user_agent`, without control characters.
     pub fn new(device: Option<&str>, ip: Option<IpAddr>, user_agent: Option<&str>) -> Self {
         Self {

@@ -9,16 +9,16 @@
 //! | current | within it | [`Keep`](Decision::Keep) |
 //! | confirmed, current unseen | within a third of it | [`Resend`](Decision::Resend) |
 //! | confirmed otherwise | within it | [`Tolerate`](Decision::Tolerate) |
-//! | confirmed, current unseen | past it | [`Recover`](Decision::Recover), or [`Stolen`](Decision::Stolen) if strict |
-//! | confirmed, current seen | past it | [`Stolen`](Decision::Stolen) |
-//! | any other earlier one | any | [`Stolen`](Decision::Stolen) |
-//! | a later one | any | [`Heal`](Decision::Heal) |
+//! | confirmed, current unseen | past it | [`Recover`](Decision::Recover), or [`ReuseDetected`](Decision::ReuseDetected) if strict |
+//! | confirmed, current seen | past it | [`ReuseDetected`](Decision::ReuseDetected) |
+//! | any other earlier one | any | [`ReuseDetected`](Decision::ReuseDetected) |
+//! | a later one | any | [`Repair`](Decision::Repair) |
 //!
 //! Two rows are more patient after a healing, until the next rotation:
 //!
 //! | presented | age of the healing | decision |
 //! | --- | --- | --- |
-//! | confirmed, current seen | past the grace | [`Recover`](Decision::Recover), or [`Stolen`](Decision::Stolen) if strict |
+//! | confirmed, current seen | past the grace | [`Recover`](Decision::Recover), or [`ReuseDetected`](Decision::ReuseDetected) if strict |
 //! | one of the two before that | within a third of it | [`Tolerate`](Decision::Tolerate) |
 //!
 //! The three zones of the grace are one bound: a request or a response may be under way for a third of it. A successor is
@@ -42,7 +42,11 @@
 //! ```
 //! use std::time::Duration;
 //! use auth_tower::Timestamp;
-//! use auth_tower::session::rotation::{Decision, Policy, Reuse, Rotation, decide};
+//! use auth_tower::session::rotation::Decision;
+//! use auth_tower::session::rotation::Policy;
+//! use auth_tower::session::rotation::Reuse;
+//! use auth_tower::session::rotation::Rotation;
+//! use auth_tower::session::rotation::decide;
 //!
 //! let policy = Policy { grace: Duration::from_secs(30), reuse: Reuse::Recover };
 //! let now = Timestamp::from_secs(1_000);
@@ -52,7 +56,7 @@
 //! session.rotate(1, 2, now);
 //! assert_eq!(decide(&session, 1, now, &policy), Decision::Resend);
 //! session.seen = true;
-//! assert_eq!(decide(&session, 1, now + Duration::from_secs(31), &policy), Decision::Stolen);
+//! assert_eq!(decide(&session, 1, now + Duration::from_secs(31), &policy), Decision::ReuseDetected);
 //! ```
 
 use std::time::Duration;
@@ -99,13 +103,13 @@ impl Rotation {
     }
 
     /// Whether `current` came of a healing.
-    fn is_healed(&self) -> bool {
+    fn is_repaired(&self) -> bool {
         self.confirmed == Some(self.current)
     }
 
     /// The generation whose presentation led to `current`, after a healing too.
     fn predecessor(&self) -> Option<u32> {
-        if self.is_healed() {
+        if self.is_repaired() {
             self.current.checked_sub(1)
         } else {
             self.confirmed
@@ -174,14 +178,14 @@ pub enum Decision {
         current: u32,
     },
     /// The store lost an acknowledged write: healed forward with a new pair, and worth an event.
-    Heal {
+    Repair {
         /// What `confirmed` becomes: the new `current` itself, the mark of a healed record.
         confirmed: u32,
         /// The generation that becomes `current`: the one after the presented.
         current: u32,
     },
     /// Two parties hold this session: it ends.
-    Stolen,
+    ReuseDetected,
 }
 
 /// Decides what an authentic token of generation `presented` means for a live session.
@@ -194,11 +198,11 @@ pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Polic
 
     if presented > session.current {
         return match successor(presented) {
-            Some(current) => Decision::Heal {
+            Some(current) => Decision::Repair {
                 confirmed: current,
                 current,
             },
-            None => Decision::Stolen,
+            None => Decision::ReuseDetected,
         };
     }
     if presented == session.current {
@@ -208,7 +212,7 @@ pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Polic
                 confirmed: presented,
                 current,
             },
-            None => Decision::Stolen,
+            None => Decision::ReuseDetected,
         };
     }
     let in_first_third = session.settled_for_at_most(policy.grace / 3, now);
@@ -216,10 +220,10 @@ pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Polic
         // Requests with the predecessor of the one that healed were sent before that arrived, so they are under way for a
         // third at most. It is two before the current one, or three if a lost response left an orphan in between.
         let near = session.current.abs_diff(presented) <= 3;
-        return if session.is_healed() && near && in_first_third {
+        return if session.is_repaired() && near && in_first_third {
             Decision::Tolerate
         } else {
-            Decision::Stolen
+            Decision::ReuseDetected
         };
     }
     if in_grace {
@@ -230,12 +234,12 @@ pub fn decide(session: &Rotation, presented: u32, now: Timestamp, policy: &Polic
         };
     }
     // After a healing, a late answer may have put the presented generation over its successor.
-    let lost = !session.seen || session.is_healed();
+    let lost = !session.seen || session.is_repaired();
     match (lost, policy.reuse, successor(session.current)) {
         (true, Reuse::Recover, Some(current)) => Decision::Recover {
             confirmed: presented,
             current,
         },
-        _ => Decision::Stolen,
+        _ => Decision::ReuseDetected,
     }
 }

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::error::StoreError;
-use super::feed::{Cursor, Endings};
-use super::session::{Advance, Advanced, AllEnded, Found, Mark, NewSession, Retention, SessionStore};
+use super::feed::{Cursor, RevocationPage};
+use super::session::{Acknowledgement, Advance, Advanced, AllEnded, Found, NewSession, Retention, SessionStore};
 use crate::id::{SessionId, Subject};
 use crate::session::{EndReason, SessionRecord};
 
@@ -16,11 +16,11 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn create(&self, session: NewSession) -> Boxed<'_, SessionRecord>;
     fn find(&self, id: SessionId) -> Boxed<'_, Option<Found>>;
     fn advance(&self, id: SessionId, step: Advance) -> Boxed<'_, Option<Advanced>>;
-    fn mark_seen(&self, marks: Vec<Mark>) -> Boxed<'_, ()>;
+    fn acknowledge(&self, marks: Vec<Acknowledgement>) -> Boxed<'_, ()>;
     fn end(&self, id: SessionId, reason: EndReason) -> Boxed<'_, Option<Found>>;
     fn end_all<'a>(&'a self, subject: &'a Subject, keep: Option<SessionId>, reason: EndReason) -> Boxed<'a, AllEnded>;
     fn list<'a>(&'a self, subject: &'a Subject, limit: usize) -> Boxed<'a, Vec<SessionRecord>>;
-    fn ended_since(&self, cursor: Cursor, wait: Duration) -> Boxed<'_, Endings>;
+    fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Boxed<'_, RevocationPage>;
     fn purge(&self, retention: Retention) -> Boxed<'_, u64>;
 }
 
@@ -37,8 +37,8 @@ impl<S: SessionStore> ErasedStore for S {
         Box::pin(SessionStore::advance(self, id, step))
     }
 
-    fn mark_seen(&self, marks: Vec<Mark>) -> Boxed<'_, ()> {
-        Box::pin(SessionStore::mark_seen(self, marks))
+    fn acknowledge(&self, marks: Vec<Acknowledgement>) -> Boxed<'_, ()> {
+        Box::pin(SessionStore::acknowledge(self, marks))
     }
 
     fn end(&self, id: SessionId, reason: EndReason) -> Boxed<'_, Option<Found>> {
@@ -53,8 +53,8 @@ impl<S: SessionStore> ErasedStore for S {
         Box::pin(SessionStore::list(self, subject, limit))
     }
 
-    fn ended_since(&self, cursor: Cursor, wait: Duration) -> Boxed<'_, Endings> {
-        Box::pin(SessionStore::ended_since(self, cursor, wait))
+    fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Boxed<'_, RevocationPage> {
+        Box::pin(SessionStore::revocations_since(self, cursor, wait))
     }
 
     fn purge(&self, retention: Retention) -> Boxed<'_, u64> {

@@ -27,9 +27,9 @@ impl Cursor {
 /// One entry of the log of endings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "third-party stores build it")]
-pub struct Ending {
+pub struct RevocationEvent {
     /// What ended.
-    pub what: Ended,
+    pub what: Revoked,
     /// When, by the store's clock.
     pub at: Timestamp,
 }
@@ -40,11 +40,11 @@ pub struct Ending {
     clippy::exhaustive_enums,
     reason = "a reader that skipped a kind would accept revoked tokens"
 )]
-pub enum Ended {
+pub enum Revoked {
     /// One session.
     Session(SessionId),
     /// Every session that the subject had at that moment, but one.
-    AllOf {
+    Subject {
         /// Whose.
         subject: SubjectKey,
         /// The session that goes on.
@@ -55,9 +55,9 @@ pub enum Ended {
 /// A stretch of the log of endings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "third-party stores build it")]
-pub struct Endings {
+pub struct RevocationPage {
     /// The entries, oldest first.
-    pub entries: Vec<Ending>,
+    pub entries: Vec<RevocationEvent>,
     /// Where to go on.
     pub cursor: Cursor,
     /// Whether this reached the log's end: the reader now knows all that was committed when the call was answered.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::error::StoreError;
-use super::feed::Endings;
+use super::feed::RevocationPage;
 use super::session::{Advanced, AllEnded, Found};
 use crate::clock::Timestamp;
 use crate::clock::synced::SharedClock;
@@ -31,7 +31,7 @@ const PROBE_EVERY: Duration = Duration::from_millis(100);
 
 /// The way to the store.
 #[derive(Debug)]
-pub(crate) struct StoreCalls {
+pub(crate) struct StoreGuard {
     deadline: Duration,
     clock: Arc<SharedClock>,
     waiting: AtomicUsize,
@@ -44,7 +44,7 @@ pub(crate) trait Answer {
     fn store_now(&self) -> Option<Timestamp>;
 }
 
-impl StoreCalls {
+impl StoreGuard {
     pub(crate) fn new(deadline: Duration, clock: Arc<SharedClock>) -> Self {
         Self {
             deadline,
@@ -60,12 +60,12 @@ impl StoreCalls {
         &self,
         call: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let place = Place::take(&self.waiting);
-        if place.number > MOST_WAITING {
+        let permit = Permit::take(&self.waiting);
+        if permit.number > MOST_WAITING {
             metrics::store_refused();
             return Err(StoreError::unavailable("too many calls wait for it"));
         }
-        if self.is_out() && !self.may_probe() {
+        if self.circuit_open() && !self.may_probe() {
             metrics::store_refused();
             return Err(StoreError::unavailable("it has not answered for a while"));
         }
@@ -101,7 +101,7 @@ impl StoreCalls {
     }
 
     /// Whether the store has failed so often in a row that it is not waited for.
-    pub(crate) fn is_out(&self) -> bool {
+    pub(crate) fn circuit_open(&self) -> bool {
         self.failed.load(Ordering::Relaxed) >= OUTAGE
     }
 
@@ -128,7 +128,7 @@ impl StoreCalls {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |failed| {
                 Some(failed.saturating_add(1))
             });
-        if self.is_out() {
+        if self.circuit_open() {
             // A probe that has just waited in vain is not followed by another at once.
             *self.next_probe.lock() = Some(Instant::now() + PROBE_EVERY);
         }
@@ -141,20 +141,20 @@ impl StoreCalls {
     }
 }
 
-/// A place among those who wait, given back when its call is dropped.
-struct Place<'a> {
+/// A permit among those who wait, given back when its call is dropped.
+struct Permit<'a> {
     waiting: &'a AtomicUsize,
     number: usize,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Permit<'a> {
     fn take(waiting: &'a AtomicUsize) -> Self {
         let number = waiting.fetch_add(1, Ordering::Relaxed) + 1;
         Self { waiting, number }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
@@ -185,7 +185,7 @@ impl Answer for AllEnded {
     }
 }
 
-impl Answer for Endings {
+impl Answer for RevocationPage {
     fn store_now(&self) -> Option<Timestamp> {
         Some(self.now)
     }

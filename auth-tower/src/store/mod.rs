@@ -21,13 +21,13 @@ pub(crate) mod session;
 pub(crate) mod sqlite;
 
 pub use error::StoreError;
-pub use feed::{Cursor, Ended, Ending, Endings};
-pub use session::{Advance, Advanced, AllEnded, Found, Mark, NewSession, Retention, SessionStore};
+pub use feed::{Cursor, RevocationEvent, RevocationPage, Revoked};
+pub use session::{Acknowledgement, Advance, Advanced, AllEnded, Found, NewSession, Retention, SessionStore};
 
 /// The most rows that one [`SessionStore::purge`] removes.
 #[cfg(feature = "memory")]
 pub(crate) const PURGE_BATCH: usize = 1_000;
 
-/// The most entries that one [`SessionStore::ended_since`] returns.
+/// The most entries that one [`SessionStore::revocations_since`] returns.
 #[cfg(any(feature = "memory", feature = "postgres", feature = "redis", feature = "sqlite"))]
 pub(crate) const FEED_PAGE: usize = 1_000;

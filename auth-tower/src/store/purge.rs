@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::config::defaults;
 use crate::store::erased::ErasedStore;
-use crate::store::guard::StoreCalls;
+use crate::store::guard::StoreGuard;
 use crate::store::session::Retention;
 
 /// Removes what is over, in bounded batches, until the task is aborted.
 pub(crate) async fn purge(
     store: Arc<dyn ErasedStore>,
-    calls: Arc<StoreCalls>,
+    calls: Arc<StoreGuard>,
     retention: Retention,
     deadline: Duration,
 ) {

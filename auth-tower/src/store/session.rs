@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject};
-use crate::session::{Client, EndReason, Lifetime, SessionRecord};
+use crate::session::{ClientInfo, EndReason, Lifetime, SessionRecord};
 use crate::store::error::StoreError;
-use crate::store::feed::{Cursor, Endings};
+use crate::store::feed::{Cursor, RevocationPage};
 
 /// A place where sessions live.
 ///
@@ -17,7 +17,7 @@ use crate::store::feed::{Cursor, Endings};
 ///   [`advance`](Self::advance), [`end`](Self::end) and [`end_all`](Self::end_all) are atomic *to each other*: after an
 ///   `end` has returned, no `advance` of that session succeeds.
 /// * **Durable.** What returned `Ok` survives a crash of the process. A lost `advance` is healed by the rules and a lost
-///   `mark_seen` only delays a detection; a lost `end` is a vulnerability, so an `end` must also survive a power cut.
+///   `acknowledge` only delays a detection; a lost `end` is a vulnerability, so an `end` must also survive a power cut.
 /// * **Monotone.** Once ended, a session stays ended until it is purged, and a purged one is never found again.
 /// * **Boundaries.** A session is over at the very millisecond of its deadline (`now >= expires_at`).
 /// * **Secrets.** A store is never given a token or a secret; [`SessionId`] is a hash and may be logged.
@@ -57,7 +57,7 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Notes that a client holds these generations: for each mark whose generation is the live session's current one and
     /// unseen, sets `seen` and `last_seen_at = now`. Other marks are ignored. Idempotent. Each mark is a step of its own.
-    fn mark_seen(&self, marks: Vec<Mark>) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn acknowledge(&self, marks: Vec<Acknowledgement>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Ends a session and appends it to the feed, if it was not over yet. Returns the record as it was before, if the
     /// session is known. Idempotent; the first reason stays.
@@ -89,16 +89,20 @@ pub trait SessionStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<SessionRecord>, StoreError>> + Send;
 
-    /// Endings after `cursor`, oldest first, at most 1,000.
+    /// RevocationPage after `cursor`, oldest first, at most 1,000.
     ///
     /// Returns at once if there are some; otherwise waits up to `wait` for the first one and then returns, perhaps with
     /// none. Every ending that was committed is returned exactly once to a reader that follows its cursor, also one that
     /// commits after a later-numbered one and one made while the connection was lost. From [`Cursor::start`] it returns all
     /// that are still kept (see [`purge`](Self::purge)).
-    fn ended_since(&self, cursor: Cursor, wait: Duration) -> impl Future<Output = Result<Endings, StoreError>> + Send;
+    fn revocations_since(
+        &self,
+        cursor: Cursor,
+        wait: Duration,
+    ) -> impl Future<Output = Result<RevocationPage, StoreError>> + Send;
 
     /// Removes sessions that have been over for longer than `retention.sessions`, and feed entries older than
-    /// `retention.endings`: at most 1,000 rows a call, so that nobody waits long. Returns how many rows went; the caller
+    /// `retention.revocations`: at most 1,000 rows a call, so that nobody waits long. Returns how many rows went; the caller
     /// comes again while there are some.
     ///
     /// A session ended before its deadline counts from its ending, and one that lapsed from its deadline.
@@ -118,7 +122,7 @@ pub struct NewSession {
     /// How long it may live.
     pub lifetime: Lifetime,
     /// What signed in.
-    pub client: Client,
+    pub client: ClientInfo,
 }
 
 /// A record and the moment it was read at, by the store's clock.
@@ -171,7 +175,7 @@ impl Advance {
     /// Whether a live `record` meets the conditions at `now`. A store that cannot run code inside its transaction writes
     /// the same three comparisons in its own language.
     pub fn allowed(&self, record: &SessionRecord, now: Timestamp) -> bool {
-        record.over(now).is_none()
+        record.status(now).is_none()
             && record.rotation.current == self.expected
             && self.expected_seen.is_none_or(|seen| seen == record.rotation.seen)
             && !record.rotation.settled_for_at_most(self.unless_within, now)
@@ -210,7 +214,7 @@ pub struct AllEnded {
 /// A generation that a client was seen to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "a pair")]
-pub struct Mark {
+pub struct Acknowledgement {
     /// The session.
     pub id: SessionId,
     /// The generation.
@@ -224,5 +228,5 @@ pub struct Retention {
     /// Sessions that are over: long enough to tell their clients why.
     pub sessions: Duration,
     /// Entries of the log of endings: longer than any access token lives.
-    pub endings: Duration,
+    pub revocations: Duration,
 }

@@ -29,14 +29,14 @@ pub(crate) const RESERVED: &[&str] = &[
 ///
 /// Times are in seconds since the Unix epoch (`NumericDate`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registered {
+pub struct RegisteredClaims {
     pub(crate) issuer: Box<str>,
     pub(crate) subject: Subject,
     pub(crate) audience: Audience,
     pub(crate) expires_at: i64,
     pub(crate) issued_at: i64,
     pub(crate) not_before: Option<i64>,
-    pub(crate) token_id: Box<str>,
+    pub(crate) jwt_id: Box<str>,
     pub(crate) client_id: Option<Box<str>>,
     pub(crate) session_id: SessionId,
     pub(crate) generation: Option<u32>,
@@ -44,7 +44,7 @@ pub struct Registered {
     pub(crate) auth_time: Option<i64>,
 }
 
-impl Registered {
+impl RegisteredClaims {
     /// `iss`: who issued the token.
     pub fn issuer(&self) -> &str {
         &self.issuer
@@ -76,8 +76,8 @@ impl Registered {
     }
 
     /// `jti`: the token's own name.
-    pub fn token_id(&self) -> &str {
-        &self.token_id
+    pub fn jwt_id(&self) -> &str {
+        &self.jwt_id
     }
 
     /// `client_id`: the client that asked for it.
@@ -222,7 +222,7 @@ struct Raw<'a> {
     expires_at: Option<NumericDate>,
     issued_at: Option<NumericDate>,
     not_before: Option<NumericDate>,
-    token_id: Option<Text<'a>>,
+    jwt_id: Option<Text<'a>>,
     client_id: Option<Text<'a>>,
     session_id: Option<Text<'a>>,
     generation: Option<u32>,
@@ -232,9 +232,9 @@ struct Raw<'a> {
 
 impl Raw<'_> {
     /// What is there in the right form; the name of a claim that is not.
-    fn check(self) -> Result<Registered, &'static str> {
+    fn check(self) -> Result<RegisteredClaims, &'static str> {
         let boxed = |Text(text): Text<'_>| -> Box<str> { text.into() };
-        Ok(Registered {
+        Ok(RegisteredClaims {
             issuer: self.issuer.map(boxed).ok_or("iss")?,
             subject: self
                 .subject
@@ -244,7 +244,7 @@ impl Raw<'_> {
             expires_at: self.expires_at.ok_or("exp")?.0,
             issued_at: self.issued_at.ok_or("iat")?.0,
             not_before: self.not_before.map(|date| date.0),
-            token_id: self.token_id.map(boxed).filter(|id| !id.is_empty()).ok_or("jti")?,
+            jwt_id: self.jwt_id.map(boxed).filter(|id| !id.is_empty()).ok_or("jti")?,
             client_id: self.client_id.map(boxed),
             session_id: self.session_id.and_then(|Text(text)| text.parse().ok()).ok_or("sid")?,
             generation: self.generation,
@@ -254,8 +254,8 @@ impl Raw<'_> {
     }
 }
 
-/// Not an `impl` of [`Registered`] itself: nobody outside shall be able to make one.
-struct Parsed(Registered);
+/// Not an `impl` of [`RegisteredClaims`] itself: nobody outside shall be able to make one.
+struct Parsed(RegisteredClaims);
 
 impl<'de> Deserialize<'de> for Parsed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -279,7 +279,7 @@ impl<'de> Deserialize<'de> for Parsed {
                         "exp" => raw.expires_at = Some(map.next_value()?),
                         "iat" => raw.issued_at = Some(map.next_value()?),
                         "nbf" => raw.not_before = Some(map.next_value()?),
-                        "jti" => raw.token_id = Some(map.next_value()?),
+                        "jti" => raw.jwt_id = Some(map.next_value()?),
                         "client_id" => raw.client_id = Some(map.next_value()?),
                         "sid" => raw.session_id = Some(map.next_value()?),
                         "gen" => raw.generation = Some(map.next_value()?),
@@ -302,7 +302,7 @@ impl<'de> Deserialize<'de> for Parsed {
 
 /// A payload: the registered claims, then the app's.
 pub(crate) struct Payload<'a> {
-    pub(crate) registered: &'a Registered,
+    pub(crate) registered: &'a RegisteredClaims,
     pub(crate) app: &'a Map<String, Value>,
 }
 
@@ -315,7 +315,7 @@ impl Serialize for Payload<'_> {
         map.serialize_entry("aud", &claims.audience)?;
         map.serialize_entry("exp", &claims.expires_at)?;
         map.serialize_entry("iat", &claims.issued_at)?;
-        map.serialize_entry("jti", &claims.token_id)?;
+        map.serialize_entry("jti", &claims.jwt_id)?;
         map.serialize_entry("sid", &claims.session_id)?;
         if let Some(not_before) = claims.not_before {
             map.serialize_entry("nbf", &not_before)?;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::MAX_TOKEN_LEN;
-use super::claims::{Audience, Payload, RESERVED, Registered};
+use super::claims::{Audience, Payload, RESERVED, RegisteredClaims};
 use super::verified::{DecodeApp, Rules, VerifiedToken};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject};
@@ -96,14 +96,14 @@ impl Issuer {
         let keys = self.keys.keys();
         let key = keys.signing.as_deref().ok_or(IssueError::NoSigningKey)?;
         let expires_in = draft.lifetime.as_secs();
-        let registered = Registered {
+        let registered = RegisteredClaims {
             issuer: self.issuer.clone(),
             subject: draft.subject.clone(),
             audience: self.audience.clone(),
             expires_at: now.as_secs().saturating_add_unsigned(expires_in),
             issued_at: now.as_secs(),
             not_before: None,
-            token_id: URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()).into(),
+            jwt_id: URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()).into(),
             client_id: Some(draft.client_id.into()),
             session_id: draft.session_id,
             generation: Some(draft.generation),
@@ -228,7 +228,7 @@ mod tests {
             issue(keys.clone(), &json!({"name": "x"})),
             issue(keys, &json!({"name": "x"})),
         );
-        let id = |issued: Result<Issued, IssueError>| issued.unwrap().verified.registered.token_id().to_owned();
+        let id = |issued: Result<Issued, IssueError>| issued.unwrap().verified.registered.jwt_id().to_owned();
         assert_ne!(id(one), id(two));
     }
 }

@@ -155,7 +155,7 @@ mod tests {
             .signing(SigningKey::hmac("k", Algorithm::HS256, [1; 32]).unwrap())
             .refresh(RefreshKey::new([active; 32]).unwrap());
         for key in older {
-            ring = ring.also_refresh(RefreshKey::new([*key; 32]).unwrap());
+            ring = ring.previous_refresh(RefreshKey::new([*key; 32]).unwrap());
         }
         ring.build().unwrap()
     }
@@ -301,7 +301,7 @@ mod tests {
             KeyRing::builder()
                 .signing(SigningKey::hmac("k", Algorithm::HS256, [1; 32]).unwrap())
                 .refresh(RefreshKey::new(keys[0]).unwrap())
-                .also_refresh(RefreshKey::new(keys[1]).unwrap())
+                .previous_refresh(RefreshKey::new(keys[1]).unwrap())
                 .build()
                 .unwrap()
         };

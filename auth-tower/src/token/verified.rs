@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::id::SubjectKey;
-use crate::token::claims::Registered;
+use crate::token::claims::RegisteredClaims;
 
 /// Reads the app's own claims out of a payload's JSON; `None` if they do not fit.
 pub(crate) type DecodeApp = fn(&[u8]) -> Option<Arc<dyn Any + Send + Sync>>;
@@ -36,7 +36,7 @@ pub(crate) struct Rules {
 
 /// A token that was believed.
 pub(crate) struct VerifiedToken {
-    pub(crate) registered: Registered,
+    pub(crate) registered: RegisteredClaims,
     /// The app's claims, of the type that the verifier's [`DecodeApp`] makes.
     pub(crate) app: Arc<dyn Any + Send + Sync>,
     /// The subject as revocations know it.
@@ -51,7 +51,12 @@ pub(crate) struct VerifiedToken {
 }
 
 impl VerifiedToken {
-    pub(crate) fn new(registered: Registered, app: Arc<dyn Any + Send + Sync>, ring: u64, payload_len: usize) -> Self {
+    pub(crate) fn new(
+        registered: RegisteredClaims,
+        app: Arc<dyn Any + Send + Sync>,
+        ring: u64,
+        payload_len: usize,
+    ) -> Self {
         Self {
             subject_key: registered.subject.key(),
             registered,

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::MAX_TOKEN_LEN;
 use super::cache::TokenCache;
-use super::claims::Registered;
+use super::claims::RegisteredClaims;
 use crate::clock::Timestamp;
 use crate::id::SessionId;
 use crate::jose::header;
@@ -84,7 +84,7 @@ impl Verifier {
         }
     }
 
-    fn is_over(&self, claims: &Registered, now: Timestamp) -> bool {
+    fn is_over(&self, claims: &RegisteredClaims, now: Timestamp) -> bool {
         now.as_secs() >= claims.expires_at.saturating_add(self.leeway_secs)
     }
 
@@ -108,7 +108,7 @@ impl Verifier {
             return Err(Verdict::Invalid("signature"));
         }
 
-        let claims = Registered::parse(&payload).map_err(Verdict::Invalid)?;
+        let claims = RegisteredClaims::parse(&payload).map_err(Verdict::Invalid)?;
         self.check(&claims, now).map_err(Verdict::Invalid)?;
         if self.is_over(&claims, now) {
             return Err(expired(&claims));
@@ -119,7 +119,7 @@ impl Verifier {
         Ok(Verdict::Valid(verified))
     }
 
-    fn check(&self, claims: &Registered, now: Timestamp) -> Result<(), &'static str> {
+    fn check(&self, claims: &RegisteredClaims, now: Timestamp) -> Result<(), &'static str> {
         if *claims.issuer != *self.rules.issuer {
             return Err("another issuer's");
         }
@@ -171,7 +171,7 @@ fn key_named_by<'k>(keys: &'k Keys, header: &str) -> Result<&'k VerifyingKey, Ve
     Ok(key)
 }
 
-fn expired(claims: &Registered) -> Verdict {
+fn expired(claims: &RegisteredClaims) -> Verdict {
     Verdict::Expired {
         session_id: claims.session_id,
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 /// A stable code for programs, as the member `code` of every problem document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Code {
+pub enum DenialCode {
     /// No credential was sent.
     MissingToken,
     /// The access token is malformed, forged, or not for this service.
@@ -52,7 +52,7 @@ pub enum Code {
     Internal,
 }
 
-impl Code {
+impl DenialCode {
     /// Status, code and what a person is told; the table of the HTTP surface.
     const fn row(self) -> (u16, &'static str, &'static str) {
         match self {
@@ -123,7 +123,7 @@ impl Code {
     }
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for DenialCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -132,7 +132,7 @@ impl fmt::Display for Code {
 /// An answer's body, as the application's renderer made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "renderers build it")]
-pub struct Rendered {
+pub struct DenialBody {
     /// The `Content-Type`.
     pub content_type: &'static str,
     /// The body.
@@ -140,14 +140,14 @@ pub struct Rendered {
 }
 
 /// Turns a denial into a body of the application's own.
-pub(crate) type Renderer = Arc<dyn Fn(&Denial) -> Rendered + Send + Sync>;
+pub(crate) type Renderer = Arc<dyn Fn(&Denial) -> DenialBody + Send + Sync>;
 
 /// Why a request was refused, and everything its answer says.
 ///
 /// The same for every framework: status, `WWW-Authenticate` challenge, headers and body are decided here.
 #[derive(Clone)]
 pub struct Denial {
-    code: Code,
+    code: DenialCode,
     /// Whether a bearer token was sent: only then may the challenge carry an error code (RFC 6750 §3.1).
     presented: bool,
     scope: Option<Arc<str>>,
@@ -157,7 +157,7 @@ pub struct Denial {
 }
 
 impl Denial {
-    pub(crate) fn new(code: Code) -> Self {
+    pub(crate) fn new(code: DenialCode) -> Self {
         Self {
             code,
             presented: false,
@@ -169,7 +169,7 @@ impl Denial {
     }
 
     /// A denial in answer to a bearer token that was sent.
-    pub(crate) fn of_token(code: Code) -> Self {
+    pub(crate) fn of_token(code: DenialCode) -> Self {
         Self {
             presented: true,
             ..Self::new(code)
@@ -201,16 +201,16 @@ impl Denial {
         self
     }
 
-    /// The layer is missing from the application: a fault of its wiring, which is the log's matter and not the client's.
+    /// The layer is missing from the application: a fault of its missing_layer, which is the log's matter and not the client's.
     ///
     /// `missing` names what to add.
-    pub fn wiring(missing: &'static str) -> Self {
+    pub fn missing_layer(missing: &'static str) -> Self {
         tracing::error!(target: "auth", missing, "authentication is not wired up: add the missing layer to the application");
-        Self::new(Code::Internal)
+        Self::new(DenialCode::Internal)
     }
 
     /// The code.
-    pub fn code(&self) -> Code {
+    pub fn code(&self) -> DenialCode {
         self.code
     }
 
@@ -235,7 +235,7 @@ impl Denial {
     }
 
     /// The answer's body and its type: an RFC 9457 problem document, unless the application renders its own.
-    pub fn body(&self) -> Rendered {
+    pub fn body(&self) -> DenialBody {
         match &self.renderer {
             Some(render) => render(self),
             None => self.problem(),
@@ -243,7 +243,7 @@ impl Denial {
     }
 
     /// The RFC 9457 problem document.
-    pub fn problem(&self) -> Rendered {
+    pub fn problem(&self) -> DenialBody {
         #[derive(Serialize)]
         struct Problem {
             r#type: &'static str,
@@ -259,7 +259,7 @@ impl Denial {
             code: self.code.as_str(),
             detail: self.code.detail(),
         };
-        Rendered {
+        DenialBody {
             content_type: "application/problem+json",
             body: serde_json::to_string(&problem).unwrap_or_else(|_| "{}".to_owned()),
         }
@@ -268,8 +268,8 @@ impl Denial {
     /// The challenge of RFC 6750 §3, on every 401 (RFC 9110 §15.5.2) and on denials about a bearer token.
     fn challenge(&self) -> Option<String> {
         let error = match self.code {
-            Code::InvalidRequest if self.presented => "invalid_request",
-            Code::InsufficientScope => "insufficient_scope",
+            DenialCode::InvalidRequest if self.presented => "invalid_request",
+            DenialCode::InsufficientScope => "insufficient_scope",
             _ if self.status() != 401 => return None,
             _ if !self.presented => return Some("Bearer".to_owned()),
             _ => "invalid_token",

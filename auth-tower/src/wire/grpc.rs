@@ -1,6 +1,6 @@
 //! Denials as gRPC tells them: a status in a header, instead of an HTTP status and a body.
 
-use super::denial::{Code, Denial};
+use super::denial::{Denial, DenialCode};
 
 /// A denial's gRPC status, for a handler that answers by itself.
 ///
@@ -19,26 +19,26 @@ use super::denial::{Code, Denial};
 /// # type Status = tonic::Status;
 /// fn status(denial: &Denial) -> Status {
 ///     let grpc = denial.grpc();
-///     let mut status = Status::new(grpc.code, grpc.message); // tonic: `Code::from(grpc.code)`
+///     let mut status = Status::new(grpc.code, grpc.message); // tonic: `DenialCode::from(grpc.code)`
 ///     for (name, value) in grpc.metadata {
 ///         status.metadata_mut().insert(name, value); // tonic: `value.parse()`
 ///     }
 ///     status
 /// }
 ///
-/// let status = status(&Denial::wiring("the layer of auth-tower"));
+/// let status = status(&Denial::missing_layer("the layer of auth-tower"));
 /// assert_eq!((status.0, &*status.2["auth-code"]), (13, "internal"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GrpcStatus {
-    /// The number of a `google.rpc.Code`: 16 `UNAUTHENTICATED` for 401, 7 `PERMISSION_DENIED` for 403, 14 `UNAVAILABLE` for
+    /// The number of a `google.rpc.DenialCode`: 16 `UNAUTHENTICATED` for 401, 7 `PERMISSION_DENIED` for 403, 14 `UNAVAILABLE` for
     /// 503, 8 `RESOURCE_EXHAUSTED` for 429 and 413, 3 `INVALID_ARGUMENT` for 400 and 415, 5 `NOT_FOUND` for 404, 12
     /// `UNIMPLEMENTED` for 405, 13 `INTERNAL` for 500.
     pub code: i32,
     /// One sentence for a person. Fixed: it never quotes the request.
     pub message: &'static str,
-    /// What programs read, names in lower case: `auth-code` with the [`Code`], by which a client tells `token_expired`
+    /// What programs read, names in lower case: `auth-code` with the [`DenialCode`], by which a client tells `token_expired`
     /// (refresh, and call again) from what takes a new sign-in; `www-authenticate`, `retry-after` and `cache-control` as
     /// over HTTP; and `grpc-retry-pushback-ms`, which is how a gRPC client's retry policy hears of `retry-after`.
     pub metadata: Vec<(&'static str, String)>,
@@ -66,7 +66,7 @@ impl Denial {
     }
 }
 
-fn code(code: Code) -> i32 {
+fn code(code: DenialCode) -> i32 {
     match code.status() {
         400 | 415 => 3,
         401 => 16,

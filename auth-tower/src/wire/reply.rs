@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::RequestFacts;
-use crate::wire::denial::{Code, Denial};
+use crate::wire::denial::{Denial, DenialCode};
 use crate::wire::grpc;
 
 /// The body of a request to a ready route.
@@ -100,7 +100,7 @@ impl Reply {
                 body,
                 denial: None,
             },
-            Err(_) => Self::denied(Denial::new(Code::Internal)),
+            Err(_) => Self::denied(Denial::new(DenialCode::Internal)),
         }
     }
 }

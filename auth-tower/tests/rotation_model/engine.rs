@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use auth_tower::session::record::EndReason;
+use auth_tower::session::EndReason;
 use auth_tower::session::rotation::Decision;
-use auth_tower::session::store::Advance;
+use auth_tower::store::Advance;
 
 use crate::model::Session;
-use crate::world::{Broken, Happened, Line, NOW, Party, Pending, World, is_healed, predecessor};
+use crate::world::{Broken, Happened, Line, NOW, Party, Pending, World, is_repaired, predecessor};
 
 impl Session {
     /// The store's `advance`: one atomic step.
@@ -59,8 +59,8 @@ impl Session {
                 self.note(Happened::Tolerated);
                 world.proven.insert(presented);
             }
-            Decision::Recover { confirmed, current } | Decision::Heal { confirmed, current } => {
-                let heals = matches!(decision, Decision::Heal { .. });
+            Decision::Recover { confirmed, current } | Decision::Repair { confirmed, current } => {
+                let heals = matches!(decision, Decision::Repair { .. });
                 let pending = Pending {
                     party,
                     presented,
@@ -76,8 +76,8 @@ impl Session {
                     self.finish(world, pending);
                 }
             }
-            Decision::Stolen => {
-                self.note(Happened::Stolen);
+            Decision::ReuseDetected => {
+                self.note(Happened::ReuseDetected);
                 world.ended = true;
             }
         }
@@ -146,7 +146,7 @@ impl Session {
         let record = before.rotation;
         let settling = record.settled_for_at_most(Duration::from_millis(self.rules.grace.into()), NOW);
         let newest = presented >= record.current || presented == before.newest_seen;
-        let excused = is_healed(&record) && presented == predecessor(&record);
+        let excused = is_repaired(&record) && presented == predecessor(&record);
         let late = !settling && !newest && !excused;
         if !world.ended && (late || before.excused == Some(presented)) {
             world.breaks(Broken::TheftEnds);

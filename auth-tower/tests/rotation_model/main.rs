@@ -13,7 +13,7 @@ mod rules;
 mod world;
 
 use model::{CUT_STAYS_CUT, NEWEST_STAYS, ONE_LINE, SIGNED_IN, Session, THEFT_ENDS};
-use rules::{Heal, Orphan, Rules};
+use rules::{Orphan, Repair, Rules};
 use stateright::{Checker, HasDiscoveries, Model};
 
 /// More states than any session here has: rules that never come to rest must fail and not fill the memory.
@@ -195,7 +195,7 @@ fn an_orphan_that_is_recovered_is_a_second_line() {
 }
 
 /// A session whose store falls back once and is healed in another way.
-fn healed_by(heal: Heal) -> Session {
+fn healed_by(heal: Repair) -> Session {
     Session {
         rollbacks: 1,
         ..bent(|rules| rules.heal = heal)
@@ -204,11 +204,11 @@ fn healed_by(heal: Heal) -> Session {
 
 #[test]
 fn healing_without_the_patience_signs_an_honest_client_out() {
-    breaks(healed_by(Heal::ByRotation), SIGNED_IN, 6);
-    breaks(healed_by(Heal::Intolerant), SIGNED_IN, 6);
-    breaks(healed_by(Heal::Narrow), SIGNED_IN, 16);
-    breaks(healed_by(Heal::Forgetful), SIGNED_IN, 20);
-    breaks(healed_by(Heal::Unforgiving), SIGNED_IN, 20);
+    breaks(healed_by(Repair::ByRotation), SIGNED_IN, 6);
+    breaks(healed_by(Repair::Intolerant), SIGNED_IN, 6);
+    breaks(healed_by(Repair::Narrow), SIGNED_IN, 16);
+    breaks(healed_by(Repair::Forgetful), SIGNED_IN, 20);
+    breaks(healed_by(Repair::Unforgiving), SIGNED_IN, 20);
 }
 
 #[test]
@@ -217,8 +217,8 @@ fn healing_with_more_patience_hides_a_theft() {
         thief: true,
         ..healed_by(heal)
     };
-    breaks(healed_by(Heal::Tolerant), THEFT_ENDS, 11);
-    breaks(healed_by(Heal::Forgiving), CUT_STAYS_CUT, 11);
+    breaks(healed_by(Repair::Tolerant), THEFT_ENDS, 11);
+    breaks(healed_by(Repair::Forgiving), CUT_STAYS_CUT, 11);
 }
 
 #[test]

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use auth_tower::session::record::Lifetime;
 use auth_tower::session::rotation::{Decision, Rotation};
-use auth_tower::session::{Client, SessionRecord};
+use auth_tower::session::{ClientInfo, Lifetime, SessionRecord};
 use auth_tower::{SessionId, Subject};
 use stateright::{Model, Property};
 
@@ -73,7 +72,7 @@ impl Session {
             two_steps: false,
             last_generation: 12,
             happened: Arc::default(),
-            record: SessionRecord::begin(id, subject, "web".into(), lifetime, Client::default(), NOW),
+            record: SessionRecord::begin(id, subject, "web".into(), lifetime, ClientInfo::default(), NOW),
         }
     }
 
@@ -83,13 +82,13 @@ impl Session {
 
     /// What never happened and should have.
     pub(crate) fn never(&self) -> Vec<Happened> {
-        use Happened::{Excused, Healed, Kept, Recovered, Resent, Rotated, Stolen, Tolerated};
+        use Happened::{Excused, Healed, Kept, Recovered, Resent, ReuseDetected, Rotated, Tolerated};
         let happened = self.happened.load(Ordering::Relaxed);
         let falls = self.rollbacks > 0;
         [Rotated, Kept, Resent, Tolerated, Recovered]
             .into_iter()
             .chain([Excused, Healed].into_iter().filter(|_| falls))
-            .chain([Stolen].into_iter().filter(|_| self.thief))
+            .chain([ReuseDetected].into_iter().filter(|_| self.thief))
             .filter(|what| happened & (1 << *what as u16) == 0)
             .collect()
     }
@@ -113,17 +112,19 @@ impl Session {
                     let then = match self.rules.judge(&now, first) {
                         Decision::Rotate { confirmed, current }
                         | Decision::Recover { confirmed, current }
-                        | Decision::Heal { confirmed, current } => {
+                        | Decision::Repair { confirmed, current } => {
                             let mut then = now;
                             then.rotate(confirmed, current, NOW);
                             then
                         }
-                        Decision::Keep | Decision::Resend | Decision::Tolerate | Decision::Stolen => return true,
+                        Decision::Keep | Decision::Resend | Decision::Tolerate | Decision::ReuseDetected => {
+                            return true;
+                        }
                     };
                     (1..then.current).filter(|second| *second != first).all(|second| {
                         [false, true]
                             .into_iter()
-                            .all(|seen| self.rules.judge(&long_ago(&then, seen), second) == Decision::Stolen)
+                            .all(|seen| self.rules.judge(&long_ago(&then, seen), second) == Decision::ReuseDetected)
                     })
                 })
             })

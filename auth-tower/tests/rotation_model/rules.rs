@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use auth_tower::session::rotation::{Decision, Policy, Reuse, Rotation, decide};
 
-use crate::world::{NOW, is_healed, predecessor};
+use crate::world::{NOW, is_repaired, predecessor};
 
 /// The rules under which a session is kept. Times are in ticks.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +16,7 @@ pub(crate) struct Rules {
     /// For how long a successor is handed out again.
     pub(crate) hand_out: u8,
     pub(crate) orphan: Orphan,
-    pub(crate) heal: Heal,
+    pub(crate) heal: Repair,
 }
 
 /// What a generation between `confirmed` and `current` means.
@@ -29,7 +29,7 @@ pub(crate) enum Orphan {
 
 /// What a generation after `current` means, and what an earlier one does after that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Heal {
+pub(crate) enum Repair {
     AsDecided,
     /// By a rotation like any other, and with no more patience than after that.
     ByRotation,
@@ -56,7 +56,7 @@ impl Rules {
             floor: grace,
             hand_out: grace / 3,
             orphan: Orphan::AsDecided,
-            heal: Heal::AsDecided,
+            heal: Repair::AsDecided,
         }
     }
 
@@ -102,24 +102,24 @@ impl Rules {
 
     fn bent_heal(&self, session: &Rotation, presented: u32) -> Option<Decision> {
         if presented > session.current {
-            return (self.heal == Heal::ByRotation).then_some(Decision::Heal {
+            return (self.heal == Repair::ByRotation).then_some(Decision::Repair {
                 confirmed: presented,
                 current: presented + 1,
             });
         }
-        if presented == session.current || !is_healed(session) {
+        if presented == session.current || !is_repaired(session) {
             return None;
         }
         let within = |bound: u8| session.settled_for_at_most(Duration::from_millis(bound.into()), NOW);
         let healer = presented == predecessor(session);
         match self.heal {
-            Heal::Intolerant if !healer => Some(Decision::Stolen),
-            Heal::Narrow if presented + 3 == session.current => Some(Decision::Stolen),
-            Heal::Unforgiving if healer && session.seen && !within(self.grace) => Some(Decision::Stolen),
-            Heal::Forgetful if healer && within(self.grace / 3) => Some(Decision::Tolerate),
-            Heal::Forgetful if healer => Some(Decision::Stolen),
-            Heal::Tolerant if !healer => Some(Decision::Tolerate),
-            Heal::Forgiving if !healer && !within(self.grace) => Some(Decision::Recover {
+            Repair::Intolerant if !healer => Some(Decision::ReuseDetected),
+            Repair::Narrow if presented + 3 == session.current => Some(Decision::ReuseDetected),
+            Repair::Unforgiving if healer && session.seen && !within(self.grace) => Some(Decision::ReuseDetected),
+            Repair::Forgetful if healer && within(self.grace / 3) => Some(Decision::Tolerate),
+            Repair::Forgetful if healer => Some(Decision::ReuseDetected),
+            Repair::Tolerant if !healer => Some(Decision::Tolerate),
+            Repair::Forgiving if !healer && !within(self.grace) => Some(Decision::Recover {
                 confirmed: presented,
                 current: session.current + 1,
             }),

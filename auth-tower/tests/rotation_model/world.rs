@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use auth_tower::Timestamp;
 use auth_tower::session::rotation::Rotation;
-use auth_tower::session::store::Advance;
+use auth_tower::store::Advance;
 
 /// The present. Time passes by moving the past away from it, so that states that differ only in their date are one state.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(0);
 
 /// Whether this record came of a healing.
-pub(crate) fn is_healed(record: &Rotation) -> bool {
+pub(crate) fn is_repaired(record: &Rotation) -> bool {
     record.confirmed == Some(record.current)
 }
 
@@ -121,7 +121,7 @@ pub(crate) enum Happened {
     /// Recovered although the successor had been seen.
     Excused,
     Healed,
-    Stolen,
+    ReuseDetected,
 }
 
 /// A promise that a single step can break.
@@ -234,7 +234,7 @@ impl World {
     pub(crate) fn heals_for_at_most(&self, bound: u8) -> bool {
         let record = self.line.rotation;
         let bound = Duration::from_millis(bound.into());
-        is_healed(&record) && record.settled_for_at_most(bound, NOW)
+        is_repaired(&record) && record.settled_for_at_most(bound, NOW)
     }
 
     /// The thief gets a cookie, and an access token that came with it.

@@ -3,9 +3,8 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use auth_tower::session::record::Lifetime;
 use auth_tower::session::rotation::{Decision, Policy, Reuse, Rotation, decide};
-use auth_tower::session::{Client, SessionRecord};
+use auth_tower::session::{ClientInfo, Lifetime, SessionRecord};
 use auth_tower::{SessionId, Subject, Timestamp};
 
 pub(crate) const MAX: u32 = u32::MAX;
@@ -123,7 +122,7 @@ impl Case {
             Subject::new("alice").expect("a subject of five letters"),
             "web".into(),
             lifetime,
-            Client::default(),
+            ClientInfo::default(),
             self.now(),
         );
         record.rotation = self.rotation();

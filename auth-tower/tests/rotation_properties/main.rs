@@ -6,11 +6,10 @@ mod table;
 
 use std::time::Duration;
 
-use auth_tower::session::SessionRecord;
-use auth_tower::session::record::EndReason;
-use auth_tower::session::rotation::Decision::{Heal, Keep, Recover, Resend, Rotate, Stolen, Tolerate};
+use auth_tower::session::rotation::Decision::{Keep, Recover, Repair, Resend, ReuseDetected, Rotate, Tolerate};
 use auth_tower::session::rotation::{Reuse, Rotation};
-use auth_tower::session::store::Advance;
+use auth_tower::session::{EndReason, SessionRecord};
+use auth_tower::store::Advance;
 use case::{Case, IDLE};
 use domain::{case, small_domain};
 use proptest::prelude::*;
@@ -56,13 +55,13 @@ fn the_zones_end_at_the_millisecond() {
         (10_000, Keep, Resend, Tolerate),
         (10_001, Keep, Tolerate, Tolerate),
         (30_000, Keep, Tolerate, Tolerate),
-        (30_001, rotate, recover, Stolen),
+        (30_001, rotate, recover, ReuseDetected),
     ] {
         for age in [age, -age] {
             assert_eq!(case(8, true, age).decide(), current, "{age}");
             assert_eq!(case(7, false, age).decide(), unseen, "{age}");
             assert_eq!(case(7, true, age).decide(), seen, "{age}");
-            assert_eq!(case(6, false, age).decide(), Stolen, "{age}");
+            assert_eq!(case(6, false, age).decide(), ReuseDetected, "{age}");
         }
     }
 }
@@ -88,16 +87,16 @@ fn the_zones_after_a_healing_end_at_the_millisecond() {
         confirmed: 7,
         current: 9,
     };
-    let heal = Heal {
+    let heal = Repair {
         confirmed: 10,
         current: 10,
     };
     for (age, current, unseen, seen, before) in [
         (0, Keep, Resend, Tolerate, Tolerate),
         (10_000, Keep, Resend, Tolerate, Tolerate),
-        (10_001, Keep, Tolerate, Tolerate, Stolen),
-        (30_000, Keep, Tolerate, Tolerate, Stolen),
-        (30_001, rotate, recover, recover, Stolen),
+        (10_001, Keep, Tolerate, Tolerate, ReuseDetected),
+        (30_000, Keep, Tolerate, Tolerate, ReuseDetected),
+        (30_001, rotate, recover, recover, ReuseDetected),
     ] {
         for age in [age, -age] {
             assert_eq!(case(9, true, age).decide(), heal, "{age}");
@@ -106,7 +105,7 @@ fn the_zones_after_a_healing_end_at_the_millisecond() {
             assert_eq!(case(7, true, age).decide(), seen, "{age}");
             assert_eq!(case(6, true, age).decide(), before, "{age}");
             assert_eq!(case(5, true, age).decide(), before, "{age}");
-            assert_eq!(case(4, true, age).decide(), Stolen, "{age}");
+            assert_eq!(case(4, true, age).decide(), ReuseDetected, "{age}");
         }
     }
 }
@@ -118,7 +117,7 @@ fn a_grace_of_zero_holds_nothing_back() {
             let decided = case.decide();
             assert!(!matches!(decided, Keep | Resend | Tolerate), "{case:?} is {decided:?}");
             let strict = case.reuse == Reuse::Strict && case.presented < case.current;
-            assert!(!strict || decided == Stolen, "{case:?} is {decided:?}");
+            assert!(!strict || decided == ReuseDetected, "{case:?} is {decided:?}");
         }
     });
 }
@@ -126,7 +125,7 @@ fn a_grace_of_zero_holds_nothing_back() {
 #[test]
 fn no_step_goes_back() {
     small_domain(|case| {
-        if let Rotate { current, .. } | Recover { current, .. } | Heal { current, .. } = case.decide() {
+        if let Rotate { current, .. } | Recover { current, .. } | Repair { current, .. } = case.decide() {
             assert!(current > case.current && current > case.presented, "{case:?}");
         }
     });
@@ -135,12 +134,12 @@ fn no_step_goes_back() {
 #[test]
 fn only_a_healing_leaves_the_mark_of_one() {
     small_domain(|case| match case.decide() {
-        Heal { confirmed, current } => assert_eq!(confirmed, current, "{case:?}"),
+        Repair { confirmed, current } => assert_eq!(confirmed, current, "{case:?}"),
         Rotate { confirmed, current } | Recover { confirmed, current } => {
             assert_eq!(confirmed, case.presented, "{case:?}");
             assert!(confirmed < current, "{case:?}");
         }
-        Keep | Resend | Tolerate | Stolen => {}
+        Keep | Resend | Tolerate | ReuseDetected => {}
     });
 }
 
@@ -160,7 +159,7 @@ fn optimistic(case: &Case) -> Option<Advance> {
 fn second(case: &Case) -> Option<Advance> {
     let (confirmed, current, unless_within) = match case.decide() {
         Recover { confirmed, current } => (confirmed, current, case.policy().grace),
-        Heal { confirmed, current } => (confirmed, current, Duration::ZERO),
+        Repair { confirmed, current } => (confirmed, current, Duration::ZERO),
         _ => return None,
     };
     Some(Advance {

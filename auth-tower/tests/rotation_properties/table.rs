@@ -1,10 +1,12 @@
 //! The table of DESIGN 5, one row per line.
 
-use auth_tower::session::rotation::Decision::{self, Heal, Keep, Recover, Resend, Rotate, Stolen, Tolerate};
-use auth_tower::session::rotation::Reuse;
+use auth_tower::session::rotation::Decision::{Keep, Recover, Repair, Resend, ReuseDetected, Rotate, Tolerate};
+use auth_tower::session::rotation::{Decision, Reuse};
 
-use crate::case::{Age, Case, Past, Presented, Within, WithinAThird};
-use crate::case::{BeforeHealer, BeforeLast, Confirmed, Current, CurrentAndLast, Healer, Later, LaterAndLast, Other};
+use crate::case::{
+    Age, BeforeHealer, BeforeLast, Case, Confirmed, Current, CurrentAndLast, Healer, Later, LaterAndLast, Other, Past,
+    Presented, Within, WithinAThird,
+};
 
 /// One row of the table.
 pub(crate) struct Row {
@@ -53,28 +55,28 @@ pub(crate) static ROWS: &[Row] = &[
     row("a predecessor is tolerated until the grace is over", Confirmed, &[Within], None, None, |_| Tolerate),
     row("a lost response is recovered from", Confirmed, PAST, UNSEEN, RECOVER,
         |case| Recover { confirmed: case.presented, current: case.current + 1 }),
-    row("or is a theft, strictly", Confirmed, PAST, UNSEEN, STRICT, |_| Stolen),
-    row("a predecessor whose successor was seen is a theft", Confirmed, PAST, SEEN, None, |_| Stolen),
-    row("any other earlier one is a theft, whenever", Other, ANY, None, None, |_| Stolen),
+    row("or is a theft, strictly", Confirmed, PAST, UNSEEN, STRICT, |_| ReuseDetected),
+    row("a predecessor whose successor was seen is a theft", Confirmed, PAST, SEEN, None, |_| ReuseDetected),
+    row("any other earlier one is a theft, whenever", Other, ANY, None, None, |_| ReuseDetected),
     row("a lost write is healed by a new pair, and the record shows it", Later, ANY, None, None,
-        |case| Heal { confirmed: case.presented + 1, current: case.presented + 1 }),
+        |case| Repair { confirmed: case.presented + 1, current: case.presented + 1 }),
 
     row("what healed is a predecessor: its unseen successor is handed out again", Healer, &[WithinAThird], UNSEEN, None, |_| Resend),
     row("a seen one is not", Healer, &[WithinAThird], SEEN, None, |_| Tolerate),
     row("it is tolerated until the grace is over", Healer, &[Within], None, None, |_| Tolerate),
     row("its successor may then be lost although it was seen", Healer, PAST, None, RECOVER,
         |case| Recover { confirmed: case.presented, current: case.current + 1 }),
-    row("or this is a theft, strictly", Healer, PAST, None, STRICT, |_| Stolen),
+    row("or this is a theft, strictly", Healer, PAST, None, STRICT, |_| ReuseDetected),
     row("either of the two before is tolerated for a third", BeforeHealer, &[WithinAThird], None, None, |_| Tolerate),
-    row("and then a theft", BeforeHealer, &[Within, Past], None, None, |_| Stolen),
+    row("and then a theft", BeforeHealer, &[Within, Past], None, None, |_| ReuseDetected),
 
     row("the last number of all is kept within the grace", CurrentAndLast, IN_GRACE, None, None, |_| Keep),
-    row("and then the session ends", CurrentAndLast, PAST, None, None, |_| Stolen),
-    row("there is nothing to heal it with", LaterAndLast, ANY, None, None, |_| Stolen),
+    row("and then the session ends", CurrentAndLast, PAST, None, None, |_| ReuseDetected),
+    row("there is nothing to heal it with", LaterAndLast, ANY, None, None, |_| ReuseDetected),
     row("its unseen self is handed out", BeforeLast, &[WithinAThird], UNSEEN, None, |_| Resend),
     row("its seen self is not", BeforeLast, &[WithinAThird], SEEN, None, |_| Tolerate),
     row("its predecessor is tolerated", BeforeLast, &[Within], None, None, |_| Tolerate),
-    row("but there is nothing to recover to", BeforeLast, PAST, None, None, |_| Stolen),
+    row("but there is nothing to recover to", BeforeLast, PAST, None, None, |_| ReuseDetected),
 ];
 
 impl Case {

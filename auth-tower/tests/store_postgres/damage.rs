@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use auth_tower::session::EndReason;
-use auth_tower::session::store::{Cursor, Ended, Retention, SessionStore, StoreError};
+use auth_tower::store::{Cursor, Retention, Revoked, SessionStore, StoreError};
 use servers::Postgres;
 
 use crate::scene::{begin, connect, database, step, subject};
@@ -44,10 +44,10 @@ async fn a_damaged_row_is_refused_and_the_others_are_not() {
         // It is ended all the same, for the sake of the access tokens that it gave out.
         assert!(store.end(id, EndReason::Administrator).await.is_err());
         if !damage.starts_with("ended") {
-            let log = store.ended_since(Cursor::start(), Duration::ZERO).await.unwrap();
+            let log = store.revocations_since(Cursor::start(), Duration::ZERO).await.unwrap();
             assert_eq!(
                 log.entries.last().map(|entry| entry.what),
-                Some(Ended::Session(id)),
+                Some(Revoked::Session(id)),
                 "{damage}"
             );
         }
@@ -57,7 +57,7 @@ async fn a_damaged_row_is_refused_and_the_others_are_not() {
     Postgres::query_at(&url, "UPDATE auth.sessions SET sweep_at = 0, idle_expires_at = 0");
     let nothing = Retention {
         sessions: Duration::ZERO,
-        endings: Duration::ZERO,
+        revocations: Duration::ZERO,
     };
     while store.purge(nothing).await.unwrap() > 0 {}
     assert_eq!(Postgres::query_at(&url, "SELECT count(*) FROM auth.sessions"), "0");
@@ -80,7 +80,7 @@ async fn a_damaged_entry_of_the_log_is_an_error_and_never_skipped() {
         "keep = '\\x01', session = NULL",
     ] {
         Postgres::query_at(&url, &format!("UPDATE auth.endings SET {damage}"));
-        let read = store.ended_since(Cursor::start(), Duration::ZERO).await;
+        let read = store.revocations_since(Cursor::start(), Duration::ZERO).await;
         assert!(matches!(read, Err(StoreError::Corrupt(_))), "{damage}: {read:?}");
     }
 }
@@ -102,5 +102,5 @@ async fn a_schema_that_lost_its_functions_is_an_error_and_no_panic() {
         store.find(id).await.unwrap().unwrap().record.ended.is_none(),
         "no ending without its entry"
     );
-    assert!(store.ended_since(Cursor::start(), Duration::ZERO).await.is_err());
+    assert!(store.revocations_since(Cursor::start(), Duration::ZERO).await.is_err());
 }

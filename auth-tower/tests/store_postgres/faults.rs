@@ -1,10 +1,11 @@
-//! A server that is killed, restarted, hangs, or cuts its connections.
+//! A server that is killed, restarted, hangs, or cutoffs its connections.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth_tower::session::EndReason;
-use auth_tower::session::store::{PostgresOptions, Rotations, SessionStore, StoreError};
+use auth_tower::store::{SessionStore, StoreError};
+use auth_tower::{PostgresOptions, RotationDurability};
 use servers::Postgres;
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -91,7 +92,7 @@ async fn an_ending_survives_the_servers_crash_whatever_its_synchronous_commit() 
     ];
     let (mut server, url) = server(settings).await;
     let store = PostgresOptions::new()
-        .with_rotations(Rotations::Relaxed)
+        .with_rotations(RotationDurability::Relaxed)
         .connect(&url)
         .await
         .unwrap();
@@ -115,7 +116,7 @@ async fn an_ending_survives_the_servers_crash_whatever_its_synchronous_commit() 
                 .unwrap()
                 .expect("it was created before it was ended");
             assert!(
-                found.record.over(found.now).is_some(),
+                found.record.status(found.now).is_some(),
                 "an acknowledged ending was lost"
             );
         }
@@ -167,7 +168,8 @@ async fn a_server_that_hangs_holds_nobody_for_longer_than_the_deadline() {
 /// Batches of marks, rotations, endings and purges meet on the same rows in every order.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_meet_never_wait_for_each_other_in_a_circle() {
-    use auth_tower::session::store::{Mark, Retention};
+    use auth_tower::store::Acknowledgement;
+    use auth_tower::store::Retention;
     let url = database().await;
     let stores = [connect(&url).await, connect(&url).await];
     let mut ids = Vec::new();
@@ -184,7 +186,7 @@ async fn calls_that_meet_never_wait_for_each_other_in_a_circle() {
                 match task % 6 {
                     0 | 1 => {
                         let mut marks: Vec<_> = turned
-                            .map(|&id| Mark {
+                            .map(|&id| Acknowledgement {
                                 id,
                                 generation: 1 + round,
                             })
@@ -192,7 +194,7 @@ async fn calls_that_meet_never_wait_for_each_other_in_a_circle() {
                         if task % 2 == 1 {
                             marks.reverse();
                         }
-                        store.mark_seen(marks).await.unwrap();
+                        store.acknowledge(marks).await.unwrap();
                     }
                     2 | 3 => {
                         for &id in turned.take(8) {
@@ -213,7 +215,7 @@ async fn calls_that_meet_never_wait_for_each_other_in_a_circle() {
                             .unwrap();
                         let all = Retention {
                             sessions: Duration::from_secs(3_600),
-                            endings: Duration::ZERO,
+                            revocations: Duration::ZERO,
                         };
                         store.purge(all).await.unwrap();
                     }

@@ -2,24 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use auth_tower::SessionId;
 use auth_tower::session::EndReason;
-use auth_tower::session::store::{Cursor, Ended, Endings, PostgresOptions, PostgresStore, SessionStore};
+use auth_tower::store::{Cursor, RevocationPage, Revoked, SessionStore};
+use auth_tower::{PostgresOptions, PostgresStore, SessionId};
 use servers::Postgres;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::scene::{NOTICE, PATIENCE, begin, connect, database, eventually, session, sessions, sql, stranger, subject};
 
-async fn read(store: &PostgresStore, cursor: Cursor) -> Endings {
-    store.ended_since(cursor, Duration::ZERO).await.unwrap()
+async fn read(store: &PostgresStore, cursor: Cursor) -> RevocationPage {
+    store.revocations_since(cursor, Duration::ZERO).await.unwrap()
 }
 
 /// A reader that waits for what comes after `cursor`, and says when it came.
-fn reading(store: &PostgresStore, cursor: Cursor) -> JoinHandle<(Endings, Instant)> {
+fn reading(store: &PostgresStore, cursor: Cursor) -> JoinHandle<(RevocationPage, Instant)> {
     let store = store.clone();
     tokio::spawn(async move {
-        let page = store.ended_since(cursor, PATIENCE).await.unwrap();
+        let page = store.revocations_since(cursor, PATIENCE).await.unwrap();
         (page, Instant::now())
     })
 }
@@ -183,7 +183,7 @@ async fn end_all_is_one_statement_and_one_entry_for_thousands() {
     assert_eq!(log.entries.len(), 1);
     assert_eq!(
         log.entries[0].what,
-        Ended::AllOf {
+        Revoked::Subject {
             subject: subject("alice").key(),
             keep
         }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use auth_tower::session::EndReason;
-use auth_tower::session::store::{Migrations, PostgresOptions, PostgresStore, Proxy, SessionStore, StoreError};
+use auth_tower::store::{SessionStore, StoreError};
+use auth_tower::{Migrations, PoolerMode, PostgresOptions, PostgresStore};
 use servers::{PgBouncer, Postgres, free_port};
 use sqlx::postgres::PgPoolOptions;
 use tokio::io::AsyncWriteExt as _;
@@ -236,12 +237,12 @@ async fn a_proxy_that_keeps_settings_back_is_refused_unless_it_is_named() {
     let (server, url) = server(&["fsync=off"]).await;
     connect(&url).await;
     let strict = PgBouncer::start(&server);
-    refused(&strict.url(&url), "Proxy::TransactionPooling").await;
+    refused(&strict.url(&url), "PoolerMode::TransactionPooling").await;
     let lenient = PgBouncer::start_with(&server, "ignore_startup_parameters = options,extra_float_digits\n");
-    refused(&lenient.url(&url), "Proxy::TransactionPooling").await;
+    refused(&lenient.url(&url), "PoolerMode::TransactionPooling").await;
     for proxy in [strict, lenient] {
         let store = PostgresOptions::new()
-            .with_proxy(Proxy::TransactionPooling)
+            .with_proxy(PoolerMode::TransactionPooling)
             .connect(&proxy.url(&url))
             .await
             .unwrap();

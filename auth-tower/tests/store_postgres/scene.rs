@@ -3,11 +3,9 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use auth_tower::session::record::{Client, Lifetime};
-use auth_tower::session::store::{
-    Advance, Ended, Endings, NewSession, PostgresOptions, PostgresStore, SessionStore, StoreError,
-};
-use auth_tower::{SessionId, Subject};
+use auth_tower::session::{ClientInfo, Lifetime};
+use auth_tower::store::{Advance, NewSession, RevocationPage, Revoked, SessionStore, StoreError};
+use auth_tower::{PostgresOptions, PostgresStore, SessionId, Subject};
 use servers::Postgres;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::task::spawn_blocking;
@@ -35,7 +33,7 @@ pub(crate) fn session(name: &str, number: u64) -> NewSession {
             idle: HOUR,
             absolute: HOUR * 3,
         },
-        client: Client::new(Some("laptop"), "203.0.113.7".parse().ok(), Some("test")),
+        client: ClientInfo::new(Some("laptop"), "203.0.113.7".parse().ok(), Some("test")),
     }
 }
 
@@ -99,12 +97,12 @@ pub(crate) fn reason_of(refused: Result<PostgresStore, StoreError>) -> &'static 
 }
 
 /// What a page says has ended, one session each.
-pub(crate) fn sessions(page: &Endings) -> Vec<SessionId> {
+pub(crate) fn sessions(page: &RevocationPage) -> Vec<SessionId> {
     page.entries
         .iter()
         .filter_map(|entry| match entry.what {
-            Ended::Session(id) => Some(id),
-            Ended::AllOf { .. } => None,
+            Revoked::Session(id) => Some(id),
+            Revoked::Subject { .. } => None,
         })
         .collect()
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 
-use auth_tower::session::store::{PostgresStore, SessionStore};
+use auth_tower::PostgresStore;
+use auth_tower::store::SessionStore;
 use servers::Postgres;
 
 use crate::scene::{begin, connect, eventually, reason_of, server};

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use auth_tower::session::EndReason;
-use auth_tower::session::store::{Cursor, PostgresOptions, PostgresStore, SessionStore, StoreError};
+use auth_tower::store::{Cursor, SessionStore, StoreError};
+use auth_tower::{PostgresOptions, PostgresStore};
 use servers::Postgres;
 use sqlx::Connection as _;
 use tokio::task::JoinSet;
@@ -125,7 +126,7 @@ async fn the_log_is_read_though_all_calls_hang() {
         Postgres::query_at(&url, hanging) == "2"
     })
     .await;
-    let read = timeout(NOTICE, store.ended_since(Cursor::start(), Duration::ZERO)).await;
+    let read = timeout(NOTICE, store.revocations_since(Cursor::start(), Duration::ZERO)).await;
     assert_eq!(read.expect("in time").unwrap().entries.len(), 1);
     sql(&mut stranger, "COMMIT").await;
     // Most of them, as one that waited for half of its deadline gives up.

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use auth_tower::session::record::EndReason;
-use auth_tower::session::store::{Cursor, RedisOptions, RedisStore, SessionStore, StoreError};
-use auth_tower::{SessionId, Subject};
+use auth_tower::session::EndReason;
+use auth_tower::store::{Cursor, SessionStore, StoreError};
+use auth_tower::{RedisOptions, RedisStore, SessionId, Subject};
 use servers::RedisCluster;
 
 use crate::support::{
@@ -110,7 +110,7 @@ async fn a_slot_that_moves_takes_its_sessions_along() {
             Err(error) => assert!(is_outage(&error), "{error:?}"),
         }
         match store.find(ended).await {
-            Ok(found) => assert!(found.is_none_or(|found| found.record.over(found.now).is_some())),
+            Ok(found) => assert!(found.is_none_or(|found| found.record.status(found.now).is_some())),
             Err(error) => assert!(is_outage(&error), "{error:?}"),
         }
         moving.take(key);
@@ -181,7 +181,7 @@ impl User {
         );
         if let Some(found) = tally.count(found) {
             let found = found.expect(when);
-            assert_eq!(found.record.over(found.now), None, "{when}");
+            assert_eq!(found.record.status(found.now), None, "{when}");
         }
         if let Some(advanced) = tally.count(advanced) {
             let advanced = advanced.expect(when);
@@ -323,7 +323,12 @@ async fn without_one_node_the_sessions_of_the_others_go_on() {
         }
     }
     assert!(
-        is_outage(&store.ended_since(cursor.clone(), Duration::ZERO).await.unwrap_err()),
+        is_outage(
+            &store
+                .revocations_since(cursor.clone(), Duration::ZERO)
+                .await
+                .unwrap_err()
+        ),
         "a log that cannot be read whole is not fresh"
     );
     cluster.node_mut(0).restart();

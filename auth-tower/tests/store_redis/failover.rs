@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use auth_tower::session::record::{EndReason, Over};
+use auth_tower::RedisOptions;
 use auth_tower::session::rotation::{Decision, Policy, Reuse, decide};
-use auth_tower::session::store::{Cursor, RedisOptions, SessionStore, StoreError};
+use auth_tower::session::{EndReason, Terminated};
+use auth_tower::store::{Cursor, SessionStore, StoreError};
 use servers::Redis;
 use tokio::task::JoinSet;
 
@@ -41,7 +42,7 @@ async fn a_rotation_that_a_promoted_replica_lacks_is_healed() {
         reuse: Reuse::Recover,
     };
     let decision = decide(&found.record.rotation, 2, found.now, &policy);
-    assert!(matches!(decision, Decision::Heal { .. }), "{decision:?}");
+    assert!(matches!(decision, Decision::Repair { .. }), "{decision:?}");
 }
 
 /// The new primary counts on from where it was, so its next entries may have smaller numbers than those that are lost, or
@@ -118,7 +119,7 @@ async fn a_demoted_primary_is_not_believed() {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(1) {
         assert!(is_outage(&store.find(id).await.unwrap_err()));
-        let read = store.ended_since(Cursor::start(), Duration::ZERO).await;
+        let read = store.revocations_since(Cursor::start(), Duration::ZERO).await;
         assert!(is_outage(&read.unwrap_err()));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -156,7 +157,10 @@ async fn an_ending_waits_for_the_replicas_that_were_asked_for() {
         replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
     });
     let found = store.end(two, EndReason::SignedOut).await.unwrap().unwrap();
-    assert_eq!(found.record.over(found.now), Some(Over::Ended(EndReason::SignedOut)));
+    assert_eq!(
+        found.record.status(found.now),
+        Some(Terminated::Ended(EndReason::SignedOut))
+    );
     let three = begin(&store, "alice").await;
     primary.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     end(&store, three).await;

@@ -4,8 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use auth_tower::session::record::EndReason;
-use auth_tower::session::store::{RedisOptions, RedisStore, SessionStore as _, StoreError};
+use auth_tower::session::EndReason;
+use auth_tower::store::{SessionStore as _, StoreError};
+use auth_tower::{RedisOptions, RedisStore};
 use servers::{Redis, RedisCluster};
 
 use crate::support::{begin, connect, is_live};

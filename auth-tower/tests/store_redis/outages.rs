@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use auth_tower::session::record::{EndReason, Over};
-use auth_tower::session::store::{Cursor, RedisOptions, SessionStore, StoreError};
+use auth_tower::RedisOptions;
+use auth_tower::session::{EndReason, Terminated};
+use auth_tower::store::{Cursor, SessionStore, StoreError};
 use servers::Redis;
 use tokio::task::JoinSet;
 
@@ -34,7 +35,7 @@ async fn what_was_acknowledged_survives_a_killed_server() {
     assert!(is_live(&store, rotated).await);
     for (id, reason) in [(ended, EndReason::SignedOut), (left, EndReason::AllEnded)] {
         let found = store.find(id).await.unwrap().unwrap();
-        assert_eq!(found.record.over(found.now), Some(Over::Ended(reason)));
+        assert_eq!(found.record.status(found.now), Some(Terminated::Ended(reason)));
         assert!(!store.advance(id, step(1)).await.unwrap().unwrap().taken);
     }
     let (entries, _) = read_on(&store, cursor).await;
@@ -164,7 +165,7 @@ async fn a_reader_whose_connection_is_lost_reads_on() {
     let (_, cursor) = read_on(&store, Cursor::start()).await;
     let reading = {
         let (store, cursor) = (store.clone(), cursor.clone());
-        tokio::spawn(async move { store.ended_since(cursor, PATIENCE).await })
+        tokio::spawn(async move { store.revocations_since(cursor, PATIENCE).await })
     };
     server.until("a reader that waits", || {
         server.cli(&["CLIENT", "LIST"]).contains("cmd=xread")
@@ -184,7 +185,7 @@ async fn a_reader_that_waits_holds_up_nobody() {
     let (_, cursor) = read_on(&store, Cursor::start()).await;
     for _ in 0..4 {
         let (store, cursor) = (store.clone(), cursor.clone());
-        tokio::spawn(async move { store.ended_since(cursor, PATIENCE * 3).await });
+        tokio::spawn(async move { store.revocations_since(cursor, PATIENCE * 3).await });
     }
     server.until("readers that wait", || {
         server.cli(&["CLIENT", "LIST"]).matches("cmd=xread").count() == 4

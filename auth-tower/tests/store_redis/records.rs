@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use auth_tower::session::record::{EndReason, Lifetime};
-use auth_tower::session::store::{
-    Advance, Cursor, Mark, NewSession, RedisOptions, RedisStore, Retention, SessionStore, StoreError,
-};
+use auth_tower::session::{EndReason, Lifetime};
+use auth_tower::store::{Acknowledgement, Advance, Cursor, NewSession, Retention, SessionStore, StoreError};
+use auth_tower::{RedisOptions, RedisStore};
 use servers::Redis;
 
 use crate::support::{HOUR, begin, connect, end, is_live, read_on, session, sessions, step, subject};
@@ -52,16 +51,16 @@ async fn a_damaged_session_is_refused_and_harms_no_other() {
             "{damage:?}"
         );
         let marks = vec![
-            Mark {
+            Acknowledgement {
                 id: damaged,
                 generation: 1,
             },
-            Mark {
+            Acknowledgement {
                 id: sound,
                 generation: 1,
             },
         ];
-        store.mark_seen(marks).await.unwrap();
+        store.acknowledge(marks).await.unwrap();
         assert!(store.find(sound).await.unwrap().unwrap().record.rotation.seen);
         let listed = store.list(&subject("alice"), 100).await.unwrap();
         assert_eq!(
@@ -114,8 +113,8 @@ async fn a_strangers_keys_are_neither_believed_nor_changed() {
         Err(StoreError::Corrupt(_))
     ));
     let sound = begin(&store, "bob").await;
-    let marks = [id, sound].map(|id| Mark { id, generation: 1 });
-    store.mark_seen(marks.into()).await.unwrap();
+    let marks = [id, sound].map(|id| Acknowledgement { id, generation: 1 });
+    store.acknowledge(marks.into()).await.unwrap();
     assert!(store.find(sound).await.unwrap().unwrap().record.rotation.seen);
     assert_eq!(server.cli(&["HGET", &key, "of"]), "somebody else");
     let log = server.cli(&["KEYS", "auth:{*}f"]);
@@ -129,7 +128,7 @@ async fn a_strangers_keys_are_neither_believed_nor_changed() {
     ));
     assert!(
         is_live(&store, other).await,
-        "an ending that nobody could hear of has not happened"
+        "an ending that nobody could record_status of has not happened"
     );
 }
 
@@ -228,11 +227,11 @@ async fn a_session_is_kept_beyond_each_of_its_deadlines_and_not_for_long() {
             ..step(generation)
         };
         assert!(store.advance(id, step).await.unwrap().unwrap().taken);
-        let marks = vec![Mark {
+        let marks = vec![Acknowledgement {
             id,
             generation: generation + 1,
         }];
-        store.mark_seen(marks).await.unwrap();
+        store.acknowledge(marks).await.unwrap();
         let deadline = store
             .find(id)
             .await
@@ -318,7 +317,7 @@ async fn what_a_later_version_says_more_in_the_log_is_passed_over_and_what_ends_
     assert_eq!(sessions(&read_on(&store, Cursor::start()).await.0), [one, two]);
     let retention = Retention {
         sessions: HOUR,
-        endings: HOUR,
+        revocations: HOUR,
     };
     assert_eq!(
         store.purge(retention).await.unwrap(),
@@ -333,7 +332,7 @@ async fn what_a_later_version_says_more_in_the_log_is_passed_over_and_what_ends_
         let number = add(nonsense);
         assert!(
             matches!(
-                store.ended_since(Cursor::start(), Duration::ZERO).await,
+                store.revocations_since(Cursor::start(), Duration::ZERO).await,
                 Err(StoreError::Corrupt(_))
             ),
             "{nonsense:?}"

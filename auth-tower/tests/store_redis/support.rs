@@ -3,11 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use auth_tower::session::record::{Client, EndReason, Lifetime};
-use auth_tower::session::store::{
-    Advance, Cursor, Ended, Ending, NewSession, RedisOptions, RedisStore, SessionStore, StoreError,
-};
-use auth_tower::{SessionId, Subject};
+use auth_tower::session::{ClientInfo, EndReason, Lifetime};
+use auth_tower::store::{Advance, Cursor, NewSession, RevocationEvent, Revoked, SessionStore, StoreError};
+use auth_tower::{RedisOptions, RedisStore, SessionId, Subject};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -35,7 +33,7 @@ pub(crate) fn session(name: &str) -> NewSession {
             idle: HOUR,
             absolute: HOUR * 3,
         },
-        client: Client::default(),
+        client: ClientInfo::default(),
     }
 }
 
@@ -70,14 +68,14 @@ pub(crate) async fn end(store: &RedisStore, id: SessionId) {
 
 pub(crate) async fn is_live(store: &RedisStore, id: SessionId) -> bool {
     let found = store.find(id).await.unwrap();
-    found.is_some_and(|found| found.record.over(found.now).is_none())
+    found.is_some_and(|found| found.record.status(found.now).is_none())
 }
 
 /// Everything after `cursor`, and where it ends.
-pub(crate) async fn read_on(store: &RedisStore, mut cursor: Cursor) -> (Vec<Ending>, Cursor) {
+pub(crate) async fn read_on(store: &RedisStore, mut cursor: Cursor) -> (Vec<RevocationEvent>, Cursor) {
     let mut entries = Vec::new();
     loop {
-        let page = store.ended_since(cursor, Duration::ZERO).await.unwrap();
+        let page = store.revocations_since(cursor, Duration::ZERO).await.unwrap();
         entries.extend(page.entries);
         cursor = page.cursor;
         if page.complete {
@@ -86,12 +84,12 @@ pub(crate) async fn read_on(store: &RedisStore, mut cursor: Cursor) -> (Vec<Endi
     }
 }
 
-pub(crate) fn sessions(entries: &[Ending]) -> Vec<SessionId> {
+pub(crate) fn sessions(entries: &[RevocationEvent]) -> Vec<SessionId> {
     entries
         .iter()
         .filter_map(|entry| match entry.what {
-            Ended::Session(id) => Some(id),
-            Ended::AllOf { .. } => None,
+            Revoked::Session(id) => Some(id),
+            Revoked::Subject { .. } => None,
         })
         .collect()
 }

@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use auth_tower::session::Watch;
+use auth_tower::Watch;
 use bytes::Bytes;
-use futures_util::stream::{self, Stream};
+use futures_util::stream;
+use futures_util::stream::Stream;
 use serde::Serialize;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 

@@ -36,7 +36,7 @@ impl Start {
     /// The app runs: writes what was held back, and from now on everything at once.
     pub fn done(self) {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Nobody is left to hear that stderr is closed.
+        // Nobody is left to record_status that stderr is closed.
         let _ = io::stderr().write_all(&held.unwrap_or_default());
     }
 }

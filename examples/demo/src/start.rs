@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use auth_tower::Auth;
 
 use crate::authority::authority;
-use crate::logging::{self, Start};
+use crate::logging;
+use crate::logging::Start;
 use crate::settings::Settings;
 use crate::shutdown::{Stop, shutdown};
 use crate::startup::{StartupError, announce};

@@ -1,12 +1,13 @@
 //! What can keep an app from starting, in words for the person who starts it.
 
 use std::error::Error;
-use std::fmt;
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::{fmt, io};
 
-use auth_tower::{ConfigError, KeyError, StoreError};
+use auth_tower::store::StoreError;
+use auth_tower::{ConfigError, KeyError};
 use tracing_subscriber::util::TryInitError;
 
 use crate::settings::SettingsError;
@@ -115,7 +116,7 @@ pub fn refuse(error: &StartupError) -> ExitCode {
     if matches!(error, StartupError::Stopped) {
         return ExitCode::SUCCESS;
     }
-    // Nobody is left to hear that stderr is closed.
+    // Nobody is left to record_status that stderr is closed.
     let _ = writeln!(io::stderr(), "error: {}", one_line(&error.to_string()));
     ExitCode::from(2)
 }

@@ -1,6 +1,6 @@
 //! The two users.
 
-use auth_tower::{Accounts, AccountsError, Grant, Login, Passwords, Subject};
+use auth_tower::{Accounts, AccountsError, Grant, PasswordCredentials, Passwords, Subject};
 use serde::{Deserialize, Serialize};
 
 use crate::api::ADMIN;
@@ -64,7 +64,7 @@ fn account(name: &str) -> Option<&'static Account> {
 impl Accounts for DemoAccounts {
     type Claims = User;
 
-    async fn verify(&self, login: &Login) -> Result<Option<Subject>, AccountsError> {
+    async fn verify(&self, login: &PasswordCredentials) -> Result<Option<Subject>, AccountsError> {
         let account = account(login.username());
         // Asked for an unknown user too, so that the time of the answer does not tell who has an account.
         let matches = self
@@ -88,12 +88,12 @@ impl Accounts for DemoAccounts {
 
 #[cfg(test)]
 mod tests {
-    use auth_tower::session::Client;
+    use auth_tower::session::ClientInfo;
 
     use super::*;
 
     async fn who(username: &str, password: &str) -> Option<String> {
-        let login = Login::new(username, password, Client::default());
+        let login = PasswordCredentials::new(username, password, ClientInfo::default());
         let subject = DemoAccounts::new().verify(&login).await.unwrap();
         subject.map(|subject| subject.to_string())
     }

@@ -4,13 +4,15 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use auth_tower::adapter::{Reply, RequestBody, Route};
 use auth_tower::layer::{HttpFacts, Required};
-use auth_tower::{Auth, Claims, Denial, Handle, Reply, RequestBody, Route};
+use auth_tower::{Auth, Claims, Denial, Handle};
 use bytes::Bytes;
 use demo::Stop;
 use demo::users::User;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream;
+use futures_util::stream::StreamExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame};
@@ -100,7 +102,7 @@ async fn read(body: Incoming, limit: usize) -> RequestBody {
 async fn api(request: Request<Incoming>) -> Response<Body> {
     let extensions = request.extensions();
     let (Some(claims), Some(handle)) = (extensions.get::<Claims<User>>(), extensions.get::<Handle>()) else {
-        return refused(Denial::wiring("auth.layer().required()"));
+        return refused(Denial::missing_layer("auth.layer().required()"));
     };
     match request.uri().path() {
         "/api/me" => json(&serde_json::json!({

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use auth_tower::{Claims, Denial, Handle};
 use demo::Stop;
 use demo::users::User;
-use futures_util::stream::{self, Stream, StreamExt as _};
+use futures_util::stream;
+use futures_util::stream::{Stream, StreamExt as _};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Response, Status};
 
@@ -92,12 +93,12 @@ impl Greeter for Stranger {
 
 fn claims<T>(request: &Request<T>) -> Result<&Claims<User>, Status> {
     let claims = request.extensions().get::<Claims<User>>();
-    claims.ok_or_else(|| refused(Denial::wiring("auth.layer().required()")))
+    claims.ok_or_else(|| refused(Denial::missing_layer("auth.layer().required()")))
 }
 
 fn handle<T>(request: &Request<T>) -> Result<&Handle, Status> {
     let handle = request.extensions().get::<Handle>();
-    handle.ok_or_else(|| refused(Denial::wiring("auth.layer()")))
+    handle.ok_or_else(|| refused(Denial::missing_layer("auth.layer()")))
 }
 
 /// A denial as tonic tells it: the same that the layer answers by itself.

@@ -21,7 +21,7 @@ pub enum Weather {
     Slow(Duration),
     /// The store's next answer on each connection is thrown away, and the connection is reset: what was asked for has
     /// happened, and nobody heard of it. Of a hundred answers, so many meet this fate.
-    Cut(u8),
+    SubjectCutoff(u8),
     /// A network that is gone: connections open, nothing passes. What was sent meanwhile arrives once it is over.
     Silent,
     /// Half open: the store hears, and is not heard. A connection that lost bytes is reset once it is over.
@@ -170,7 +170,7 @@ async fn down(
         };
         let now = *weather.borrow_and_update();
         match now {
-            Weather::Cut(percent) if rand::random_ratio(u32::from(percent), 100) => return (app, true),
+            Weather::SubjectCutoff(percent) if rand::random_ratio(u32::from(percent), 100) => return (app, true),
             Weather::Deaf => {
                 let _ = weather.wait_for(|now| *now != Weather::Deaf).await;
                 return (app, true);
@@ -193,7 +193,7 @@ async fn pause(weather: &mut watch::Receiver<Weather>) -> bool {
             return changed.is_ok_and(|now| *now != Weather::Refused);
         }
         Weather::Refused => return false,
-        Weather::Clear | Weather::Cut(_) | Weather::Deaf => {}
+        Weather::Clear | Weather::SubjectCutoff(_) | Weather::Deaf => {}
     }
     true
 }

@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::browser::Browser;
 use crate::fates::Network;
-use crate::leaver::{Endings, come_and_go};
+use crate::leaver::{RevocationPage, come_and_go};
 use crate::report::{self, Report};
 use crate::world::{Plan, Stage, World};
 
@@ -187,7 +187,7 @@ struct Load {
     world: Arc<World>,
     random: StdRng,
     browsers: Vec<Arc<Browser>>,
-    endings: Arc<Endings>,
+    endings: Arc<RevocationPage>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -243,7 +243,7 @@ impl Load {
 async fn judge(
     world: &World,
     browsers: &[Arc<Browser>],
-    endings: &Endings,
+    endings: &RevocationPage,
     busy: bool,
     random: &mut StdRng,
 ) -> Outcome {

@@ -23,12 +23,12 @@ struct Honoured {
 
 /// What came of the endings.
 #[derive(Debug, Default)]
-pub(crate) struct Endings {
+pub(crate) struct RevocationPage {
     acknowledged: Mutex<usize>,
     honoured: Mutex<Vec<Honoured>>,
 }
 
-impl Endings {
+impl RevocationPage {
     /// How many endings were acknowledged.
     pub(crate) fn acknowledged(&self) -> usize {
         *self.acknowledged.lock().expect("nobody panics with it")
@@ -61,7 +61,7 @@ impl Endings {
 /// Comes and goes until told to stop.
 pub(crate) async fn come_and_go(
     world: Arc<World>,
-    endings: Arc<Endings>,
+    endings: Arc<RevocationPage>,
     mut random: StdRng,
     stop: watch::Receiver<bool>,
 ) {
@@ -73,7 +73,7 @@ pub(crate) async fn come_and_go(
         };
         tokio::time::sleep(pause).await;
         let kind = random.random_range(0..3);
-        // Whoever does not hear that it worked tries again; but not for ever, as an access token does not last.
+        // Whoever does not record_status that it worked tries again; but not for ever, as an access token does not last.
         for _ in 0..20 {
             if leave(&client, &world, kind, &mut random).await {
                 *endings.acknowledged.lock().expect("nobody panics with it") += 1;
@@ -122,7 +122,7 @@ async fn leave(client: &Client, world: &World, kind: u8, random: &mut StdRng) ->
 }
 
 /// Tries both tokens on every instance, until the access token has expired.
-async fn haunt(client: &Client, world: &World, endings: &Endings, ended: Instant) {
+async fn haunt(client: &Client, world: &World, endings: &RevocationPage, ended: Instant) {
     let me = Request::get("/api/me").bearer(&client.access);
     let refresh = Request::post("/auth/refresh").refresh(&client.refresh_token());
     while ended.elapsed() < Duration::from_secs(ACCESS_SECONDS) {

@@ -242,7 +242,7 @@ impl Server {
         .await;
     }
 
-    /// Starts a replica that has all that a Redis server has by now, and cuts it off. It is promoted: the server's later writes
+    /// Starts a replica that has all that a Redis server has by now, and cutoffs it off. It is promoted: the server's later writes
     /// are what a failover loses.
     pub(crate) async fn replica(&self) -> Redis {
         self.with(|kind| match kind {

@@ -25,7 +25,10 @@ async fn reset_after_commit(at: Target) {
 }
 
 async fn cut(world: Arc<World>, random: StdRng) {
-    weather(world, random, |random| Weather::Cut(random.random_range(5..60))).await;
+    weather(world, random, |random| {
+        Weather::SubjectCutoff(random.random_range(5..60))
+    })
+    .await;
 }
 
 /// Packets vanish; what was sent arrives when the network is back.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use auth_tower::{AccountsError, Grant, Login, Subject};
+use auth_tower::{AccountsError, Grant, PasswordCredentials, Subject};
 use serde::{Deserialize, Serialize};
 
 /// The app's own claims.
@@ -68,7 +68,7 @@ impl Accounts {
 impl auth_tower::Accounts for Accounts {
     type Claims = User;
 
-    async fn verify(&self, login: &Login) -> Result<Option<Subject>, AccountsError> {
+    async fn verify(&self, login: &PasswordCredentials) -> Result<Option<Subject>, AccountsError> {
         self.answered(|| {
             let known = login.password().expose_secret() == "wonderland";
             known.then(|| Subject::new(login.username()).ok()).flatten()

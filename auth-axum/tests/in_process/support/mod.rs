@@ -14,4 +14,4 @@ pub(crate) use exchange::{Ask, Reply, ask, claims_of, generation_of};
 pub(crate) use log::Log;
 pub(crate) use store::{Call, Fault, Store};
 pub(crate) use times::*;
-pub(crate) use world::{ISSUER, SignedIn, World, key_ring};
+pub(crate) use world::{ISSUER, TokenResponse, World, key_ring};

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use auth_tower::session::store::{
-    Advance, Advanced, AllEnded, Cursor, Endings, Found, Mark, MemoryStore, NewSession, Retention,
+use auth_tower::session::{EndReason, SessionRecord};
+use auth_tower::store::{
+    Acknowledgement, Advance, Advanced, AllEnded, Cursor, Found, NewSession, Retention, RevocationPage, SessionStore,
+    StoreError,
 };
-use auth_tower::session::{EndReason, SessionRecord, SessionStore};
-use auth_tower::{Clock, SessionId, StoreError, Subject, Timestamp};
+use auth_tower::{Clock, MemoryStore, SessionId, Subject, Timestamp};
 
 /// A method of [`SessionStore`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -203,9 +204,9 @@ impl SessionStore for Store {
         self.run(Call::Advance, inner.advance(id, step)).await
     }
 
-    async fn mark_seen(&self, marks: Vec<Mark>) -> Result<(), StoreError> {
+    async fn acknowledge(&self, marks: Vec<Acknowledgement>) -> Result<(), StoreError> {
         let inner = self.inner();
-        self.run(Call::MarkSeen, inner.mark_seen(marks)).await
+        self.run(Call::MarkSeen, inner.acknowledge(marks)).await
     }
 
     async fn end(&self, id: SessionId, reason: EndReason) -> Result<Option<Found>, StoreError> {
@@ -228,9 +229,9 @@ impl SessionStore for Store {
         self.run(Call::List, inner.list(subject, limit)).await
     }
 
-    async fn ended_since(&self, cursor: Cursor, wait: Duration) -> Result<Endings, StoreError> {
+    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
         let inner = self.inner();
-        self.run(Call::EndedSince, inner.ended_since(cursor, wait)).await
+        self.run(Call::EndedSince, inner.revocations_since(cursor, wait)).await
     }
 
     async fn purge(&self, retention: Retention) -> Result<u64, StoreError> {

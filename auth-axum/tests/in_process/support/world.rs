@@ -33,13 +33,13 @@ pub(crate) struct World {
 
 /// What a sign-in gave.
 #[derive(Clone, Debug)]
-pub(crate) struct SignedIn {
+pub(crate) struct TokenResponse {
     pub(crate) access: String,
     pub(crate) refresh: String,
     pub(crate) session: SessionId,
 }
 
-impl SignedIn {
+impl TokenResponse {
     /// The token with its last character changed: no longer authentic.
     pub(crate) fn forged_refresh(&self) -> String {
         forge(&self.refresh)
@@ -121,11 +121,11 @@ impl World {
         self.send(ask("POST", "/auth/login").json(&body.to_string())).await
     }
 
-    pub(crate) async fn sign_in(&self, name: &str) -> SignedIn {
+    pub(crate) async fn sign_in(&self, name: &str) -> TokenResponse {
         let reply = self.try_sign_in(name, "wonderland").await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let session = reply.json()["session_id"].as_str().unwrap().parse().unwrap();
-        SignedIn {
+        TokenResponse {
             access: reply.access().unwrap(),
             refresh: reply.refresh().unwrap(),
             session,

@@ -11,13 +11,13 @@ fn subject(name: &str) -> SubjectKey {
     name.parse::<crate::id::Subject>().unwrap().key()
 }
 
-fn enter(watchers: &Arc<Watchers>, number: u8, on_outage: OnOutage, name: &str) -> Ticket {
+fn enter(watchers: &Arc<Watchers>, number: u8, on_outage: OnOutage, name: &str) -> WatchGuard {
     let key = (session(number), on_outage);
     watchers.enter(key, subject(name), NOW + LIFETIME, LIFETIME, NOW).0
 }
 
-fn patience(feed_read_at: Timestamp) -> Patience {
-    Patience {
+fn patience(feed_read_at: Timestamp) -> OutageTolerance {
+    OutageTolerance {
         access_lifetime: LIFETIME,
         feed_read_at,
     }
@@ -72,18 +72,18 @@ fn the_store_is_asked_at_deadlines_when_the_feed_is_stale_and_after_a_step_back_
     let second = Duration::from_secs(1);
     let key = (session(1), OnOutage::Accept);
     let _ticket = enter(&watchers, 1, OnOutage::Accept, "a");
-    let live = Word::Live {
+    let live = SessionStatus::Live {
         left: 60 * second,
         absolute_left: 600 * second,
     };
-    watchers.hear(key, live, NOW, patience(NOW));
+    watchers.record_status(key, live, NOW, patience(NOW));
     assert!(watchers.take_due(NOW + 59 * second, None).is_empty());
     assert_eq!(watchers.take_due(NOW + 60 * second, None), [key]);
     assert!(
         watchers.take_due(NOW + 60 * second, None).is_empty(),
         "it is being asked"
     );
-    watchers.hear(key, live, NOW + 60 * second, patience(NOW));
+    watchers.record_status(key, live, NOW + 60 * second, patience(NOW));
     let stale = Some(5 * second);
     assert!(watchers.take_due(NOW + 64 * second, stale).is_empty());
     assert_eq!(watchers.take_due(NOW + 65 * second, stale), [key]);
@@ -94,7 +94,7 @@ fn the_store_is_asked_at_deadlines_when_the_feed_is_stale_and_after_a_step_back_
 
 #[test]
 fn silence_is_borne_for_one_access_lifetime_and_never_past_the_absolute_deadline() {
-    let lease = Lease {
+    let lease = ConfirmedLiveness {
         confirmed: NOW,
         deadline: NOW + 2 * LIFETIME,
         absolute: NOW + 10 * LIFETIME,
@@ -107,7 +107,7 @@ fn silence_is_borne_for_one_access_lifetime_and_never_past_the_absolute_deadline
         // The feed does not tell of a lapse.
         (lease, NOW + 9 * LIFETIME, 3 * LIFETIME),
         (
-            Lease {
+            ConfirmedLiveness {
                 absolute: NOW + LIFETIME / 2,
                 ..lease
             },
@@ -115,7 +115,7 @@ fn silence_is_borne_for_one_access_lifetime_and_never_past_the_absolute_deadline
             LIFETIME / 2,
         ),
         (
-            Lease::of_token(NOW + LIFETIME / 3, LIFETIME),
+            ConfirmedLiveness::of_token(NOW + LIFETIME / 3, LIFETIME),
             NOW + LIFETIME,
             LIFETIME / 3,
         ),

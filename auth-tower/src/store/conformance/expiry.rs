@@ -7,7 +7,7 @@ use super::scene::{
     ABSOLUTE, IDLE, MILLISECOND, MINUTE, advance, assert_apart, begin, create, end, end_all, found, list, mark, over,
     prompt_step, session, whole_log,
 };
-use crate::session::{EndReason, Lifetime, Over};
+use crate::session::{EndReason, Lifetime, Terminated};
 use crate::store::session::{Advance, NewSession};
 
 /// Travels to just before a deadline that lies `ahead`, calls it live, and then steps onto it.
@@ -16,7 +16,7 @@ async fn lapses_after<H: Harness>(harness: &H, id: crate::id::SessionId, ahead: 
     assert_eq!(over(harness, id).await, None, "one millisecond before");
     assert!(list(harness, "alice", 10).await.contains(&id));
     harness.travel(MILLISECOND + harness.slack()).await;
-    assert_eq!(over(harness, id).await, Some(Over::Expired), "at the deadline");
+    assert_eq!(over(harness, id).await, Some(Terminated::Expired), "at the deadline");
     assert!(!list(harness, "alice", 10).await.contains(&id));
 }
 
@@ -52,7 +52,7 @@ pub async fn a_session_lapses_at_the_very_end_of_its_absolute_time<H: Harness>(h
     harness.travel(left - MILLISECOND - slack).await;
     assert_eq!(over(&harness, id).await, None, "one millisecond before");
     harness.travel(MILLISECOND + slack).await;
-    assert_eq!(over(&harness, id).await, Some(Over::Expired));
+    assert_eq!(over(&harness, id).await, Some(Terminated::Expired));
     assert!(!advance(&harness, id, prompt_step(generation)).await.taken);
 }
 
@@ -105,8 +105,8 @@ pub async fn a_lapsed_session_is_not_ended_again<H: Harness>(harness: H) {
     let id = begin(&harness, "alice").await.id;
     harness.travel(IDLE).await;
     let answer = end(&harness, id, EndReason::SignedOut).await.expect("known");
-    assert_eq!(answer.record.over(answer.now), Some(Over::Expired));
-    assert_eq!(over(&harness, id).await, Some(Over::Expired));
+    assert_eq!(answer.record.status(answer.now), Some(Terminated::Expired));
+    assert_eq!(over(&harness, id).await, Some(Terminated::Expired));
     assert!(whole_log(&harness).await.is_empty());
 }
 

@@ -11,18 +11,18 @@ use super::Harness;
 use super::scene::{IDLE, MINUTE, assert_apart, begin, end, end_all, read_on, session, subject, whole_log};
 use crate::id::SessionId;
 use crate::session::EndReason;
-use crate::store::feed::{Cursor, Ended, Ending};
+use crate::store::feed::{Cursor, RevocationEvent, Revoked};
 use crate::store::session::SessionStore;
 
 /// Far longer than any answer takes, so that a failure is a failure and not a slow machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn sessions(entries: &[Ending]) -> Vec<SessionId> {
+fn sessions(entries: &[RevocationEvent]) -> Vec<SessionId> {
     entries
         .iter()
         .filter_map(|entry| match entry.what {
-            Ended::Session(id) => Some(id),
-            Ended::AllOf { .. } => None,
+            Revoked::Session(id) => Some(id),
+            Revoked::Subject { .. } => None,
         })
         .collect()
 }
@@ -30,7 +30,10 @@ fn sessions(entries: &[Ending]) -> Vec<SessionId> {
 /// There is a place to go on from before anything has happened.
 pub async fn an_empty_log_is_complete_and_can_be_followed<H: Harness>(harness: H) {
     let store = harness.store();
-    let empty = store.ended_since(Cursor::start(), Duration::ZERO).await.expect("read");
+    let empty = store
+        .revocations_since(Cursor::start(), Duration::ZERO)
+        .await
+        .expect("read");
     assert!(empty.entries.is_empty() && empty.complete);
     let id = begin(&harness, "alice").await.id;
     end(&harness, id, EndReason::SignedOut).await;
@@ -50,7 +53,7 @@ pub async fn endings_are_read_in_order_from_the_start<H: Harness>(harness: H) {
     }
     let page = harness
         .store()
-        .ended_since(Cursor::start(), Duration::ZERO)
+        .revocations_since(Cursor::start(), Duration::ZERO)
         .await
         .expect("read");
     assert_eq!(sessions(&page.entries), ids);
@@ -98,7 +101,7 @@ pub async fn end_all_is_one_entry_whatever_the_number<H: Harness>(harness: H) {
     end_all(&harness, "alice", None).await;
     let entries: Vec<_> = whole_log(&harness).await.iter().map(|entry| entry.what).collect();
     let subject = subject("alice").key();
-    let all_but = |keep| Ended::AllOf { subject, keep };
+    let all_but = |keep| Revoked::Subject { subject, keep };
     assert_eq!(entries, [all_but(Some(kept)), all_but(None)]);
 }
 
@@ -117,7 +120,7 @@ pub async fn end_all_without_live_sessions_is_an_entry_too<H: Harness>(harness: 
         .skip(1)
         .map(|entry| entry.what)
         .collect();
-    assert_eq!(entries, [Ended::AllOf { subject, keep: None }; 4]);
+    assert_eq!(entries, [Revoked::Subject { subject, keep: None }; 4]);
 }
 
 /// Repeated, late and mistaken endings are silent.
@@ -142,7 +145,7 @@ pub async fn a_reader_waits_and_is_woken<H: Harness>(harness: H) {
     begin(&harness, "alice").await;
     let mut cursor = Cursor::start();
     for all in [false, true] {
-        let mut reading = Box::pin(harness.store().ended_since(cursor, PATIENCE * 3));
+        let mut reading = Box::pin(harness.store().revocations_since(cursor, PATIENCE * 3));
         assert!(
             timeout(Duration::from_millis(150), &mut reading).await.is_err(),
             "with nothing to tell, the reader waits"
@@ -163,7 +166,7 @@ pub async fn a_reader_waits_and_is_woken<H: Harness>(harness: H) {
 pub async fn a_reader_waits_no_longer_than_told<H: Harness>(harness: H) {
     let store = harness.store();
     let wait = Duration::from_millis(120);
-    let page = timeout(PATIENCE, store.ended_since(Cursor::start(), wait))
+    let page = timeout(PATIENCE, store.revocations_since(Cursor::start(), wait))
         .await
         .expect("in time")
         .expect("read");
@@ -171,7 +174,7 @@ pub async fn a_reader_waits_no_longer_than_told<H: Harness>(harness: H) {
     let id = begin(&harness, "alice").await.id;
     end(&harness, id, EndReason::SignedOut).await;
     for wait in [Duration::ZERO, PATIENCE * 3, Duration::MAX] {
-        let page = timeout(PATIENCE, store.ended_since(Cursor::start(), wait))
+        let page = timeout(PATIENCE, store.revocations_since(Cursor::start(), wait))
             .await
             .expect("at once")
             .expect("read");
@@ -194,7 +197,10 @@ pub async fn a_long_log_is_read_in_bounded_pages<H: Harness>(harness: H) {
     }
     enders.join_all().await;
     let store = harness.store();
-    let first = store.ended_since(Cursor::start(), Duration::ZERO).await.expect("read");
+    let first = store
+        .revocations_since(Cursor::start(), Duration::ZERO)
+        .await
+        .expect("read");
     assert!(!first.complete);
     assert!(!first.entries.is_empty() && first.entries.len() <= 1_000);
     let (rest, _) = read_on(&*harness, first.cursor).await;
@@ -215,7 +221,7 @@ pub async fn every_ending_is_read_exactly_once_while_many_are_made<H: Harness>(h
             while read.len() < ENDERS * EACH {
                 // A store may answer without ever waiting, and then nobody else would get a turn.
                 tokio::task::yield_now().await;
-                let page = timeout(PATIENCE, harness.store().ended_since(cursor, PATIENCE))
+                let page = timeout(PATIENCE, harness.store().revocations_since(cursor, PATIENCE))
                     .await
                     .expect("endings stopped coming: one was skipped")
                     .expect("read");

@@ -9,7 +9,7 @@ use super::scene::{
     prompt_step, session, step, subject,
 };
 use crate::id::{SessionId, Subject};
-use crate::session::{Client, EndReason, Over};
+use crate::session::{ClientInfo, EndReason, Terminated};
 use crate::store::StoreError;
 use crate::store::session::{NewSession, SessionStore};
 
@@ -48,11 +48,11 @@ pub async fn what_signed_in_is_kept_letter_by_letter<H: Harness>(harness: H) {
         "e\u{301}".to_owned(),
     ];
     let clients = [
-        Client::default(),
-        Client::new(Some(&"\u{10ffff}".repeat(64)), None, Some(&"\u{4e16}".repeat(256))),
-        Client::new(None, "203.0.113.7".parse::<IpAddr>().ok(), Some("'\"\\`;")),
-        Client::new(Some("phone"), "2001:db8::ffff:1".parse::<IpAddr>().ok(), None),
-        Client::new(Some("phone"), "::ffff:10.0.0.1".parse::<IpAddr>().ok(), None),
+        ClientInfo::default(),
+        ClientInfo::new(Some(&"\u{10ffff}".repeat(64)), None, Some(&"\u{4e16}".repeat(256))),
+        ClientInfo::new(None, "203.0.113.7".parse::<IpAddr>().ok(), Some("'\"\\`;")),
+        ClientInfo::new(Some("phone"), "2001:db8::ffff:1".parse::<IpAddr>().ok(), None),
+        ClientInfo::new(Some("phone"), "::ffff:10.0.0.1".parse::<IpAddr>().ok(), None),
     ];
     for name in &names {
         for client in &clients {
@@ -83,7 +83,7 @@ pub async fn an_unknown_session_is_none_everywhere<H: Harness>(harness: H) {
     assert_eq!(end_all(&harness, "nobody", Some(id)).await, 0);
     assert!(list(&harness, "nobody", 10).await.is_empty());
     assert!(look(&harness, id).await.is_none(), "none of that made one");
-    store.mark_seen(Vec::new()).await.expect("no marks");
+    store.acknowledge(Vec::new()).await.expect("no marks");
 }
 
 /// A session is never overwritten, neither live nor over.
@@ -98,7 +98,10 @@ pub async fn an_id_in_use_is_refused_and_changes_nothing<H: Harness>(harness: H)
     assert_eq!(found(&harness, first.id).await.record, first);
     end(&harness, first.id, EndReason::SignedOut).await;
     assert!(harness.store().create(again).await.is_err());
-    assert_eq!(over(&harness, first.id).await, Some(Over::Ended(EndReason::SignedOut)));
+    assert_eq!(
+        over(&harness, first.id).await,
+        Some(Terminated::Ended(EndReason::SignedOut))
+    );
     assert!(list(&harness, "alice", 10).await.is_empty());
 }
 
@@ -118,8 +121,11 @@ pub async fn ending_returns_the_record_before_and_is_seen_at_once<H: Harness>(ha
     let created = begin(&harness, "alice").await;
     let before = end(&harness, created.id, EndReason::Reused).await.expect("known");
     assert_eq!(before.record, created);
-    assert_eq!(before.record.over(before.now), None);
-    assert_eq!(over(&harness, created.id).await, Some(Over::Ended(EndReason::Reused)));
+    assert_eq!(before.record.status(before.now), None);
+    assert_eq!(
+        over(&harness, created.id).await,
+        Some(Terminated::Ended(EndReason::Reused))
+    );
 }
 
 /// Each reason is told apart.
@@ -130,17 +136,17 @@ pub async fn every_reason_is_kept<H: Harness>(harness: H) {
         };
         let id = begin(&harness, "alice").await.id;
         end(&harness, id, reason).await;
-        assert_eq!(over(&harness, id).await, Some(Over::Ended(reason)));
+        assert_eq!(over(&harness, id).await, Some(Terminated::Ended(reason)));
     }
 }
 
-/// Ending is idempotent.
+/// RevocationEvent is idempotent.
 pub async fn ending_again_keeps_the_first_reason<H: Harness>(harness: H) {
     let id = begin(&harness, "alice").await.id;
     end(&harness, id, EndReason::Reused).await;
     let again = end(&harness, id, EndReason::SignedOut).await.expect("known");
     assert_eq!(again.record.ended, Some(EndReason::Reused));
-    assert_eq!(over(&harness, id).await, Some(Over::Ended(EndReason::Reused)));
+    assert_eq!(over(&harness, id).await, Some(Terminated::Ended(EndReason::Reused)));
 }
 
 /// Nothing moves a session that has ended.
@@ -211,7 +217,7 @@ pub async fn end_all_ends_every_session_of_the_subject_only<H: Harness>(harness:
     let other = begin(&harness, "bob").await.id;
     assert_eq!(end_all(&harness, "alice", None).await, 12);
     for id in ids {
-        assert_eq!(over(&harness, id).await, Some(Over::Ended(EndReason::AllEnded)));
+        assert_eq!(over(&harness, id).await, Some(Terminated::Ended(EndReason::AllEnded)));
     }
     assert_eq!(over(&harness, other).await, None);
     assert_eq!(end_all(&harness, "alice", None).await, 0);
@@ -271,9 +277,9 @@ pub async fn end_all_leaves_earlier_reasons_alone<H: Harness>(harness: H) {
     let live = begin(&harness, "alice").await.id;
     end(&harness, id, EndReason::Reused).await;
     end_all(&harness, "alice", None).await;
-    assert_eq!(over(&harness, id).await, Some(Over::Ended(EndReason::Reused)));
+    assert_eq!(over(&harness, id).await, Some(Terminated::Ended(EndReason::Reused)));
     end(&harness, live, EndReason::SignedOut).await;
-    assert_eq!(over(&harness, live).await, Some(Over::Ended(EndReason::AllEnded)));
+    assert_eq!(over(&harness, live).await, Some(Terminated::Ended(EndReason::AllEnded)));
 }
 
 /// Signing in again works at once, within the same millisecond.
@@ -298,5 +304,5 @@ pub async fn end_all_again_ends_kept_and_new_sessions<H: Harness>(harness: H) {
     assert_eq!(over(&harness, kept).await, None);
     begin(&harness, "alice").await;
     assert_eq!(end_all(&harness, "alice", None).await, 2);
-    assert_eq!(over(&harness, kept).await, Some(Over::Ended(EndReason::AllEnded)));
+    assert_eq!(over(&harness, kept).await, Some(Terminated::Ended(EndReason::AllEnded)));
 }

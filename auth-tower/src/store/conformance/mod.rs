@@ -7,8 +7,10 @@
 //! The crate that uses the macro needs `tokio` with `macros` and `rt-multi-thread` among its dev-dependencies.
 //!
 //! ```
-//! use auth_tower::session::store::{MemoryStore, conformance::OnClock};
-//! use auth_tower::{Clock, Timestamp};
+//! use auth_tower::MemoryStore;
+//! use auth_tower::store::conformance::OnClock;
+//! use auth_tower::Clock;
+//! use auth_tower::Timestamp;
 //!
 //! /// A fresh store that shares nothing with any other test's.
 //! async fn fresh() -> OnClock<MemoryStore> {

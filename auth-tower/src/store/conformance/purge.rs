@@ -11,21 +11,21 @@ use super::scene::{
     read_on, whole_log,
 };
 use crate::id::SessionId;
-use crate::session::{EndReason, Over};
+use crate::session::{EndReason, Terminated};
 use crate::store::feed::Cursor;
 use crate::store::session::{Retention, SessionStore};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 const KEPT: Retention = Retention {
     sessions: MINUTE,
-    endings: DAY,
+    revocations: DAY,
 };
 
 /// Not even without any retention, and not when its first deadline has passed.
 pub async fn a_live_session_is_never_removed<H: Harness>(harness: H) {
     let nothing = Retention {
         sessions: Duration::ZERO,
-        endings: Duration::ZERO,
+        revocations: Duration::ZERO,
     };
     let id = begin(&harness, "alice").await.id;
     for generation in 1..=4 {
@@ -77,7 +77,10 @@ pub async fn sessions_ended_at_once_count_from_that_moment<H: Harness>(harness: 
     let second = begin(&harness, "alice").await.id;
     end_all(&harness, "alice", Some(kept)).await;
     goes_after(&harness, first, MINUTE / 2).await;
-    assert_eq!(over(&harness, second).await, Some(Over::Ended(EndReason::AllEnded)));
+    assert_eq!(
+        over(&harness, second).await,
+        Some(Terminated::Ended(EndReason::AllEnded))
+    );
     goes_after(&harness, second, MINUTE / 2 + MILLISECOND).await;
     assert_eq!(over(&harness, kept).await, None);
     assert_eq!(list(&harness, "alice", 10).await, [kept]);
@@ -124,7 +127,7 @@ pub async fn entries_stay_for_the_retention_and_then_go<H: Harness>(harness: H) 
     harness.travel(MINUTE * 5 - harness.slack()).await;
     let kept = Retention {
         sessions: DAY,
-        endings: MINUTE * 10,
+        revocations: MINUTE * 10,
     };
     assert_eq!(purge(&harness, kept).await, 0);
     assert_eq!(whole_log(&harness).await.len(), 2);
@@ -152,12 +155,12 @@ pub async fn a_purge_brings_no_session_back<H: Harness>(harness: H) {
     harness.travel(MINUTE).await;
     let forgetful = Retention {
         sessions: ABSOLUTE,
-        endings: Duration::ZERO,
+        revocations: Duration::ZERO,
     };
     purge(&harness, forgetful).await;
     assert!(whole_log(&harness).await.is_empty());
-    assert_eq!(over(&harness, left).await, Some(Over::Ended(EndReason::AllEnded)));
-    assert_eq!(over(&harness, ended).await, Some(Over::Ended(EndReason::Reused)));
+    assert_eq!(over(&harness, left).await, Some(Terminated::Ended(EndReason::AllEnded)));
+    assert_eq!(over(&harness, ended).await, Some(Terminated::Ended(EndReason::Reused)));
     assert!(!advance(&harness, left, prompt_step(1)).await.taken);
     assert_eq!(over(&harness, live).await, None);
     harness.travel(MINUTE).await;
@@ -178,7 +181,7 @@ pub async fn end_all_works_the_same_after_a_purge<H: Harness>(harness: H) {
     purge(
         &harness,
         Retention {
-            endings: MINUTE,
+            revocations: MINUTE,
             ..KEPT
         },
     )
@@ -194,7 +197,7 @@ pub async fn end_all_works_the_same_after_a_purge<H: Harness>(harness: H) {
     purge(
         &harness,
         Retention {
-            endings: MINUTE,
+            revocations: MINUTE,
             ..KEPT
         },
     )

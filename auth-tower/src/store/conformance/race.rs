@@ -11,7 +11,7 @@ use super::scene::{
     advance, begin, end, end_all, found, list, look, mark, over, prompt_step, session, step, subject, whole_log,
 };
 use crate::session::EndReason;
-use crate::store::feed::Ended;
+use crate::store::feed::Revoked;
 use crate::store::session::SessionStore;
 
 const CALLERS: usize = 24;
@@ -213,11 +213,11 @@ pub async fn of_many_endings_one_is_first<H: Harness>(harness: H) {
         assert_eq!(found(&*harness, id).await.record.ended, reason);
         let log = whole_log(&*harness).await;
         assert_eq!(log.len(), round);
-        assert_eq!(log[round - 1].what, Ended::Session(id));
+        assert_eq!(log[round - 1].what, Revoked::Session(id));
     }
 }
 
-/// A mark that arrives with, or after, a rotation does not vouch for its outcome.
+/// A mark that arrives with, or after, a rotation does not confirm_live for its outcome.
 pub async fn a_late_mark_never_touches_the_next_generation<H: Harness>(harness: H) {
     let harness = Arc::new(harness);
     let id = begin(&*harness, "alice").await.id;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Harness;
 use super::scene::{GRACE, IDLE, MILLISECOND, MINUTE, advance, assert_apart, begin, found, mark, prompt_step, step};
 use crate::session::rotation::Rotation;
-use crate::store::session::{Advance, Mark, SessionStore};
+use crate::store::session::{Acknowledgement, Advance, SessionStore};
 
 /// Everything that the contract says of a taken step.
 pub async fn a_step_moves_the_generation_and_starts_the_idle_time_anew<H: Harness>(harness: H) {
@@ -204,15 +204,15 @@ pub async fn one_call_marks_many_sessions<H: Harness>(harness: H) {
     for name in ["alice", "bob", "carol"] {
         for generation in [1, 9] {
             let id = begin(&harness, name).await.id;
-            marks.push(Mark { id, generation });
+            marks.push(Acknowledgement { id, generation });
         }
     }
-    marks.push(Mark {
+    marks.push(Acknowledgement {
         id: super::scene::session("nobody").id,
         generation: 1,
     });
     marks.extend(marks.clone());
-    harness.store().mark_seen(marks.clone()).await.expect("mark_seen");
+    harness.store().acknowledge(marks.clone()).await.expect("acknowledge");
     for mark in &marks[..6] {
         let seen = found(&harness, mark.id).await.record.rotation.seen;
         assert_eq!(seen, mark.generation == 1);

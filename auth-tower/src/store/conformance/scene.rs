@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::Harness;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject};
-use crate::session::{Client, EndReason, Lifetime, Over, SessionRecord};
-use crate::store::feed::{Cursor, Ending};
-use crate::store::session::{Advance, Advanced, Found, Mark, NewSession, Retention, SessionStore};
+use crate::session::{ClientInfo, EndReason, Lifetime, SessionRecord, Terminated};
+use crate::store::feed::{Cursor, RevocationEvent};
+use crate::store::session::{Acknowledgement, Advance, Advanced, Found, NewSession, Retention, SessionStore};
 
 pub(super) const IDLE: Duration = Duration::from_secs(3_600);
 pub(super) const ABSOLUTE: Duration = Duration::from_secs(3 * 3_600);
@@ -39,7 +39,7 @@ pub(super) fn session(name: &str) -> NewSession {
             idle: IDLE,
             absolute: ABSOLUTE,
         },
-        client: Client::default(),
+        client: ClientInfo::default(),
     }
 }
 
@@ -79,9 +79,9 @@ pub(super) async fn found<H: Harness>(harness: &H, id: SessionId) -> Found {
     look(harness, id).await.expect("the session is known")
 }
 
-pub(super) async fn over<H: Harness>(harness: &H, id: SessionId) -> Option<Over> {
+pub(super) async fn over<H: Harness>(harness: &H, id: SessionId) -> Option<Terminated> {
     let found = found(harness, id).await;
-    found.record.over(found.now)
+    found.record.status(found.now)
 }
 
 pub(super) async fn advance<H: Harness>(harness: &H, id: SessionId, step: Advance) -> Advanced {
@@ -94,8 +94,8 @@ pub(super) async fn advance<H: Harness>(harness: &H, id: SessionId, step: Advanc
 }
 
 pub(super) async fn mark<H: Harness>(harness: &H, id: SessionId, generation: u32) {
-    let marks = vec![Mark { id, generation }];
-    harness.store().mark_seen(marks).await.expect("mark_seen");
+    let marks = vec![Acknowledgement { id, generation }];
+    harness.store().acknowledge(marks).await.expect("acknowledge");
 }
 
 pub(super) async fn end<H: Harness>(harness: &H, id: SessionId, reason: EndReason) -> Option<Found> {
@@ -117,14 +117,14 @@ pub(super) async fn list<H: Harness>(harness: &H, name: &str, limit: usize) -> V
 }
 
 /// Everything that the log holds after `cursor`, and where it ends.
-pub(super) async fn read_on<H: Harness>(harness: &H, mut cursor: Cursor) -> (Vec<Ending>, Cursor) {
+pub(super) async fn read_on<H: Harness>(harness: &H, mut cursor: Cursor) -> (Vec<RevocationEvent>, Cursor) {
     let mut entries = Vec::new();
     for _ in 0..10_000 {
         let page = harness
             .store()
-            .ended_since(cursor, Duration::ZERO)
+            .revocations_since(cursor, Duration::ZERO)
             .await
-            .expect("ended_since");
+            .expect("revocations_since");
         assert!(
             page.complete || !page.entries.is_empty(),
             "a page that says there is more must make progress"
@@ -138,7 +138,7 @@ pub(super) async fn read_on<H: Harness>(harness: &H, mut cursor: Cursor) -> (Vec
     panic!("the log has no end");
 }
 
-pub(super) async fn whole_log<H: Harness>(harness: &H) -> Vec<Ending> {
+pub(super) async fn whole_log<H: Harness>(harness: &H) -> Vec<RevocationEvent> {
     read_on(harness, Cursor::start()).await.0
 }
 

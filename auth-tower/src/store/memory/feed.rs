@@ -7,12 +7,12 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Timestamp};
-use crate::store::feed::{Cursor, Ended, Ending, Endings};
+use crate::store::feed::{Cursor, RevocationEvent, RevocationPage, Revoked};
 use crate::store::{FEED_PAGE, StoreError};
 
-/// Endings in the order they were made, and readers waiting for the next one.
+/// RevocationPage in the order they were made, and readers waiting for the next one.
 pub(super) struct Log {
-    entries: Mutex<VecDeque<(u64, Ending)>>,
+    entries: Mutex<VecDeque<(u64, RevocationEvent)>>,
     /// The number of the last entry ever appended.
     last: watch::Sender<u64>,
 }
@@ -28,15 +28,20 @@ impl Default for Log {
 
 impl Log {
     /// Appends an entry, wakes who waits, and returns the entry's number; numbers only grow.
-    pub(super) fn append(&self, what: Ended, at: Timestamp) -> u64 {
+    pub(super) fn append(&self, what: Revoked, at: Timestamp) -> u64 {
         let mut entries = self.entries.lock();
         let number = *self.last.borrow() + 1;
-        entries.push_back((number, Ending { what, at }));
+        entries.push_back((number, RevocationEvent { what, at }));
         self.last.send_replace(number);
         number
     }
 
-    pub(super) async fn read(&self, cursor: &Cursor, wait: Duration, clock: &Clock) -> Result<Endings, StoreError> {
+    pub(super) async fn read(
+        &self,
+        cursor: &Cursor,
+        wait: Duration,
+        clock: &Clock,
+    ) -> Result<RevocationPage, StoreError> {
         let mut after = match cursor.place() {
             None => 0,
             Some(place) => place
@@ -57,12 +62,12 @@ impl Log {
         Ok(self.page(after, clock))
     }
 
-    fn page(&self, after: u64, clock: &Clock) -> Endings {
+    fn page(&self, after: u64, clock: &Clock) -> RevocationPage {
         let entries = self.entries.lock();
         let now = clock.now();
         let from = entries.partition_point(|(number, _)| *number <= after);
         let mut reached = after;
-        let page: Vec<Ending> = entries
+        let page: Vec<RevocationEvent> = entries
             .range(from..)
             .take(FEED_PAGE)
             .map(|(number, ending)| {
@@ -70,7 +75,7 @@ impl Log {
                 *ending
             })
             .collect();
-        Endings {
+        RevocationPage {
             complete: from + page.len() == entries.len(),
             entries: page,
             cursor: Cursor::at(reached.to_string()),

@@ -14,8 +14,8 @@ use self::feed::Log;
 use self::shard::Shard;
 use super::PURGE_BATCH;
 use super::error::StoreError;
-use super::feed::{Cursor, Ended, Endings};
-use super::session::{Advance, Advanced, AllEnded, Found, Mark, NewSession, Retention, SessionStore};
+use super::feed::{Cursor, RevocationPage, Revoked};
+use super::session::{Acknowledgement, Advance, Advanced, AllEnded, Found, NewSession, Retention, SessionStore};
 use crate::clock::{Clock, Timestamp};
 use crate::id::{SessionId, Subject, SubjectKey};
 use crate::session::{EndReason, SessionRecord};
@@ -32,7 +32,7 @@ const ROWS_PER_LOCK: usize = 128;
 /// make room.
 ///
 /// ```
-/// use auth_tower::session::store::MemoryStore;
+/// use auth_tower::MemoryStore;
 ///
 /// let store = MemoryStore::new().with_capacity(10_000);
 /// ```
@@ -179,11 +179,11 @@ impl SessionStore for MemoryStore {
             .map(|(before, taken)| Advanced { before, taken, now }))
     }
 
-    async fn mark_seen(&self, marks: Vec<Mark>) -> Result<(), StoreError> {
+    async fn acknowledge(&self, marks: Vec<Acknowledgement>) -> Result<(), StoreError> {
         for mark in marks {
             let mut shard = self.0.shard(mark.id.routing()).lock();
             let now = self.0.clock.now();
-            shard.mark_seen(&mark, now);
+            shard.acknowledge(&mark, now);
         }
         Ok(())
     }
@@ -196,7 +196,7 @@ impl SessionStore for MemoryStore {
         };
         if ended {
             // Under the shard's lock, so that nobody can see the ending and then not find it in the log.
-            self.0.log.append(Ended::Session(id), now);
+            self.0.log.append(Revoked::Session(id), now);
         }
         Ok(Some(Found { record, now }))
     }
@@ -211,7 +211,7 @@ impl SessionStore for MemoryStore {
         let mut shard = self.0.shard(key.routing()).lock();
         let now = self.0.clock.now();
         let keep = keep.filter(|id| shard.is_live_of(id, &key, now));
-        let epoch = self.0.log.append(Ended::AllOf { subject: key, keep }, now);
+        let epoch = self.0.log.append(Revoked::Subject { subject: key, keep }, now);
         Ok(AllEnded {
             ended: shard.end_all(key, keep, epoch, now),
             at: now,
@@ -225,14 +225,14 @@ impl SessionStore for MemoryStore {
         Ok(shard.list(&key, limit, now))
     }
 
-    async fn ended_since(&self, cursor: Cursor, wait: Duration) -> Result<Endings, StoreError> {
+    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
         self.0.log.read(&cursor, wait, &self.0.clock).await
     }
 
     async fn purge(&self, retention: Retention) -> Result<u64, StoreError> {
         let inner = &*self.0;
         let now = inner.clock.now();
-        let entries = inner.log.purge(now - retention.endings, PURGE_BATCH / 2);
+        let entries = inner.log.purge(now - retention.revocations, PURGE_BATCH / 2);
         let sessions = inner.sweep(now, now - retention.sessions, PURGE_BATCH - entries);
         Ok(u64::try_from(entries + sessions).unwrap_or(u64::MAX))
     }

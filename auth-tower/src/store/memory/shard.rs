@@ -6,7 +6,7 @@ use super::Place;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, SubjectKey};
 use crate::session::{EndReason, SessionRecord};
-use crate::store::session::{Advance, Mark};
+use crate::store::session::{Acknowledgement, Advance};
 
 const FIRST_ID: SessionId = SessionId::from_bytes([0; 18]);
 const LAST_ID: SessionId = SessionId::from_bytes([0xff; 18]);
@@ -106,7 +106,7 @@ impl Shard {
         Some((before, taken))
     }
 
-    pub(super) fn mark_seen(&mut self, mark: &Mark, now: Timestamp) {
+    pub(super) fn acknowledge(&mut self, mark: &Acknowledgement, now: Timestamp) {
         let live = self
             .sessions
             .get(&mark.id)
@@ -124,7 +124,7 @@ impl Shard {
     /// The record before, and whether this call ended it.
     pub(super) fn end(&mut self, id: &SessionId, reason: EndReason, now: Timestamp) -> Option<(SessionRecord, bool)> {
         let before = self.find(id)?;
-        if before.over(now).is_some() {
+        if before.status(now).is_some() {
             return Some((before, false));
         }
         if let Some(entry) = self.sessions.get_mut(id) {
@@ -296,7 +296,7 @@ impl Shard {
     }
 
     fn is_live(&self, entry: &Entry, now: Timestamp) -> bool {
-        entry.record.over(now).is_none() && !self.left_behind(entry)
+        entry.record.status(now).is_none() && !self.left_behind(entry)
     }
 
     fn view(&self, entry: &Entry) -> SessionRecord {

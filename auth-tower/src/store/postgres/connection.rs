@@ -9,29 +9,29 @@ use sqlx::{Error, Postgres};
 use tokio::sync::SemaphorePermit;
 
 use super::pool;
-use super::pool::{Idle, Links, Source};
+use super::pool::{Idle, Pool, Source};
 
 /// Connections that a burst left over are closed after this long.
 const IDLE_FOR: Duration = Duration::from_secs(10 * 60);
 
-pub(super) enum Held<'a> {
+pub(super) enum Borrowed<'a> {
     Own(Idle, SemaphorePermit<'a>),
     Shared(PoolConnection<Postgres>),
 }
 
 /// A borrowed connection. Dropped without being given back, it is closed, and the server told to stop what it does for it.
-pub(super) struct Link<'a> {
+pub(super) struct Connection<'a> {
     /// `None` only while it is being dropped.
-    pub(super) held: Option<Held<'a>>,
+    pub(super) held: Option<Borrowed<'a>>,
     /// Whether it was open before.
     pub(super) was_idle: bool,
-    pub(super) links: &'a Links,
+    pub(super) pool: &'a Pool,
 }
 
-impl Link<'_> {
+impl Connection<'_> {
     pub(super) fn give_back(mut self) {
-        match (self.held.take(), &self.links.source) {
-            (Some(Held::Own(mut own, permit)), Source::Own { idle, returned, .. }) => {
+        match (self.held.take(), &self.pool.source) {
+            (Some(Borrowed::Own(mut own, permit)), Source::Own { idle, returned, .. }) => {
                 let mut idle = idle.lock();
                 own.since = Instant::now();
                 idle.push(own);
@@ -48,11 +48,11 @@ impl Link<'_> {
     }
 }
 
-impl Drop for Link<'_> {
+impl Drop for Connection<'_> {
     fn drop(&mut self) {
-        match (&mut self.held, &self.links.source) {
-            (Some(Held::Shared(connection)), _) => connection.close_on_drop(),
-            (Some(Held::Own(own, _)), Source::Own { options, abandoned, .. }) => {
+        match (&mut self.held, &self.pool.source) {
+            (Some(Borrowed::Shared(connection)), _) => connection.close_on_drop(),
+            (Some(Borrowed::Own(own, _)), Source::Own { options, abandoned, .. }) => {
                 if let Some(backend) = own.backend.take() {
                     abandoned.stop(backend, options);
                 }
@@ -62,26 +62,26 @@ impl Drop for Link<'_> {
     }
 }
 
-impl Deref for Link<'_> {
+impl Deref for Connection<'_> {
     type Target = PgConnection;
 
-    #[expect(clippy::panic, reason = "taken only by those that consume the link")]
+    #[expect(clippy::panic, reason = "taken only by those that consume the connection")]
     fn deref(&self) -> &PgConnection {
         match &self.held {
-            Some(Held::Own(own, _)) => &own.connection,
-            Some(Held::Shared(connection)) => connection,
-            None => panic!("a link that was given back"),
+            Some(Borrowed::Own(own, _)) => &own.connection,
+            Some(Borrowed::Shared(connection)) => connection,
+            None => panic!("a connection that was given back"),
         }
     }
 }
 
-impl DerefMut for Link<'_> {
-    #[expect(clippy::panic, reason = "taken only by those that consume the link")]
+impl DerefMut for Connection<'_> {
+    #[expect(clippy::panic, reason = "taken only by those that consume the connection")]
     fn deref_mut(&mut self) -> &mut PgConnection {
         match &mut self.held {
-            Some(Held::Own(own, _)) => &mut own.connection,
-            Some(Held::Shared(connection)) => connection,
-            None => panic!("a link that was given back"),
+            Some(Borrowed::Own(own, _)) => &mut own.connection,
+            Some(Borrowed::Shared(connection)) => connection,
+            None => panic!("a connection that was given back"),
         }
     }
 }

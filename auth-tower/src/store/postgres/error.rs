@@ -99,7 +99,7 @@ pub(super) fn of_opening(error: &Error) -> StoreError {
 pub(super) const READ_ONLY: &str =
     "the database is read-only: a standby, or a user whose transactions are; name the primary";
 pub(super) const PROXIED: &str = "what is between here and the server does not pass on a connection's settings; behind a proxy that \
-    pools transactions, such as PgBouncer, use Proxy::TransactionPooling";
+    pools transactions, such as PgBouncer, use PoolerMode::TransactionPooling";
 const INSECURE: &str = "the connection cannot be secured; check the certificates, and the feature postgres-tls";
 pub(super) const SLOW: &str = "the server did not answer in time";
 

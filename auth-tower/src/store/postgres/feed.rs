@@ -14,11 +14,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::functions::{Argument, ENDINGS_AFTER};
-use super::pool::{Links, Source};
+use super::pool::{Pool, Source};
 use super::rows;
 use crate::store::FEED_PAGE;
 use crate::store::error::StoreError;
-use crate::store::feed::{Cursor, Endings};
+use crate::store::feed::{Cursor, RevocationPage};
 
 /// How often a quiet listener is asked whether it still hears.
 const CHECK: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ pub(super) struct Feed {
     /// Changes when the log may have grown.
     news: watch::Sender<()>,
     /// How often a waiting reader looks by itself.
-    glance: Duration,
+    poll_interval: Duration,
     /// The channel to listen on, if any.
     channel: Option<String>,
     listener: Mutex<Option<JoinHandle<()>>>,
@@ -48,10 +48,10 @@ impl Drop for Feed {
 }
 
 impl Feed {
-    pub(super) fn new(glance: Duration, channel: Option<String>) -> Self {
+    pub(super) fn new(poll_interval: Duration, channel: Option<String>) -> Self {
         Self {
             news: watch::Sender::new(()),
-            glance,
+            poll_interval,
             channel,
             listener: Mutex::default(),
         }
@@ -62,33 +62,33 @@ impl Feed {
         self.news.send_replace(());
     }
 
-    pub(super) async fn ended_since(
+    pub(super) async fn revocations_since(
         &self,
-        links: &Links,
+        pool: &Pool,
         cursor: Cursor,
         wait: Duration,
-    ) -> Result<Endings, StoreError> {
+    ) -> Result<RevocationPage, StoreError> {
         let until = Instant::now() + wait.min(LONGEST_WAIT);
         let mut place = Place::of(&cursor)?;
         // Before the log is read, so that nothing comes in between.
         let mut news = self.news.subscribe();
         if !wait.is_zero() {
-            self.listen(links);
+            self.listen(pool);
         }
         loop {
-            let (page, reached) = page(links, &place).await?;
+            let (page, reached) = page(pool, &place).await?;
             let left = until.saturating_duration_since(Instant::now());
             if !page.entries.is_empty() || left.is_zero() {
                 return Ok(page);
             }
             place = reached;
             // Whether it was woken or not, the log says what is new. The sender is `self`: it cannot be gone.
-            let _ = timeout(left.min(self.glance), news.changed()).await;
+            let _ = timeout(left.min(self.poll_interval), news.changed()).await;
         }
     }
 
     /// Sees to it that somebody listens.
-    fn listen(&self, links: &Links) {
+    fn listen(&self, pool: &Pool) {
         let Some(channel) = &self.channel else {
             return;
         };
@@ -96,7 +96,7 @@ impl Feed {
         if listener.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
-        let pool = match &links.source {
+        let pool = match &pool.source {
             Source::Shared(pool) => pool.clone(),
             Source::Own { options, .. } => PgPoolOptions::new()
                 .max_connections(1)
@@ -176,7 +176,7 @@ impl Place {
 }
 
 /// A page of the log, and the place that it ends at.
-async fn page(links: &Links, place: &Place) -> Result<(Endings, Place), StoreError> {
+async fn page(pool: &Pool, place: &Place) -> Result<(RevocationPage, Place), StoreError> {
     let limit = i64::try_from(FEED_PAGE + 1).unwrap_or(i64::MAX);
     let arguments = [
         Argument::Text(Some(place.log.as_ref().to_owned())),
@@ -184,7 +184,7 @@ async fn page(links: &Links, place: &Place) -> Result<(Endings, Place), StoreErr
         Argument::Number(place.at),
         Argument::Number(limit),
     ];
-    let found = links.call(ENDINGS_AFTER, &arguments).await?;
+    let found = pool.call(ENDINGS_AFTER, &arguments).await?;
     let first = found.first().ok_or(StoreError::Corrupt("the log of endings is gone"))?;
     let after: i64 = rows::column(first, 7)?;
     let mut reached = Place {
@@ -200,7 +200,7 @@ async fn page(links: &Links, place: &Place) -> Result<(Endings, Place), StoreErr
             entries.push(ending);
         }
     }
-    let endings = Endings {
+    let endings = RevocationPage {
         entries,
         cursor: reached.cursor(),
         complete: found.len() <= FEED_PAGE,

@@ -30,7 +30,7 @@ pub(super) const FIND: Function = function("find", 1, true);
 pub(super) const CREATE: Function = function("create_session", 9, false);
 /// Repeated, it is a client's quick retry, which the rules answer with the same successor.
 pub(super) const ADVANCE: Function = function("advance", 8, true);
-pub(super) const MARK_SEEN: Function = function("mark_seen", 2, true);
+pub(super) const MARK_SEEN: Function = function("acknowledge", 2, true);
 /// Repeated, it would say that somebody else had ended the session.
 pub(super) const END: Function = function("end_session", 2, false);
 /// Repeated, it would count none.

@@ -21,16 +21,16 @@ use std::time::Duration;
 
 use self::feed::Feed;
 use self::functions::{ADVANCE, Argument, CREATE, END, END_ALL, FIND, LIST, MARK_SEEN, PURGE};
-use self::pool::Links;
-use self::rows::Held;
+use self::pool::Pool;
+use self::rows::Row;
 use super::error::StoreError;
-use super::feed::{Cursor, Endings};
-use super::session::{Advance, Advanced, AllEnded, Found, Mark, NewSession, Retention, SessionStore};
+use super::feed::{Cursor, RevocationPage};
+use super::session::{Acknowledgement, Advance, Advanced, AllEnded, Found, NewSession, Retention, SessionStore};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject};
 use crate::session::{EndReason, SessionRecord};
 
-pub use self::options::{Migrations, PostgresOptions, Proxy, Rotations};
+pub use self::options::{Migrations, PoolerMode, PostgresOptions, RotationDurability};
 
 /// Sessions in PostgreSQL 13 or later, shared by all instances that connect to the database.
 ///
@@ -41,7 +41,7 @@ pub use self::options::{Migrations, PostgresOptions, Proxy, Rotations};
 /// * An ending is on the server's disk when it is answered, whatever its `synchronous_commit`. A rotation is as that setting
 ///   says (by default on disk too); the rotation rules heal one that was lost. Behind an asynchronous standby a failover can
 ///   lose the last endings: use `synchronous_standby_names` where that matters.
-/// * Endings are followed by `LISTEN`, and looked for every 500 ms besides, so that none waits for longer if a notification
+/// * RevocationPage are followed by `LISTEN`, and looked for every 500 ms besides, so that none waits for longer if a notification
 ///   is lost.
 /// * Every call has a deadline (2 s unless [`PostgresOptions::with_deadline`] says otherwise); a call that finds too many
 ///   waiting, or that the server could not be reached a moment ago, fails at once. A connection that broke, or whose call was
@@ -50,8 +50,8 @@ pub use self::options::{Migrations, PostgresOptions, Proxy, Rotations};
 /// Clones share their connections, which are closed with the last of them.
 ///
 /// ```no_run
-/// # async fn open() -> Result<(), auth_tower::session::store::StoreError> {
-/// use auth_tower::session::store::PostgresStore;
+/// # async fn open() -> Result<(), auth_tower::store::StoreError> {
+/// use auth_tower::PostgresStore;
 ///
 /// let store = PostgresStore::connect("postgres://app:secret@127.0.0.1/app").await?;
 /// # Ok(())
@@ -61,9 +61,9 @@ pub use self::options::{Migrations, PostgresOptions, Proxy, Rotations};
 pub struct PostgresStore(Arc<Inner>);
 
 struct Inner {
-    links: Links,
+    pool: Pool,
     /// What the log of endings is read with, so that it does not wait behind the calls of a busy moment.
-    following: Option<Links>,
+    following: Option<Pool>,
     feed: Feed,
     relaxed: bool,
 }
@@ -83,7 +83,7 @@ impl PostgresStore {
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStore")
-            .field("idle_connections", &self.0.links.idle())
+            .field("idle_connections", &self.0.pool.idle())
             .finish_non_exhaustive()
     }
 }
@@ -102,7 +102,7 @@ impl SessionStore for PostgresStore {
             Argument::Text(session.client.ip.map(|ip| ip.to_string())),
             Argument::Text(session.client.user_agent.clone().map(Into::into)),
         ];
-        let rows = self.0.links.call(CREATE, &arguments).await?;
+        let rows = self.0.pool.call(CREATE, &arguments).await?;
         let begun: Option<i64> = rows::column(rows::only(&rows)?, 0)?;
         let now = begun.ok_or(StoreError::Corrupt("the session id is already in use"))?;
         Ok(SessionRecord::begin(
@@ -116,9 +116,9 @@ impl SessionStore for PostgresStore {
     }
 
     async fn find(&self, id: SessionId) -> Result<Option<Found>, StoreError> {
-        let rows = self.0.links.call(FIND, &[id_of(id)]).await?;
-        let held = rows::held(rows::only(&rows)?)?;
-        Ok(held.map(|Held { record, now, .. }| Found { record, now }))
+        let rows = self.0.pool.call(FIND, &[id_of(id)]).await?;
+        let row = rows::row(rows::only(&rows)?)?;
+        Ok(row.map(|Row { record, now, .. }| Found { record, now }))
     }
 
     async fn advance(&self, id: SessionId, step: Advance) -> Result<Option<Advanced>, StoreError> {
@@ -132,16 +132,16 @@ impl SessionStore for PostgresStore {
             span(step.idle),
             Argument::Flag(Some(self.0.relaxed)),
         ];
-        let rows = self.0.links.call(ADVANCE, &arguments).await?;
-        let held = rows::held(rows::only(&rows)?)?;
-        Ok(held.map(|Held { record, now, taken }| Advanced {
+        let rows = self.0.pool.call(ADVANCE, &arguments).await?;
+        let row = rows::row(rows::only(&rows)?)?;
+        Ok(row.map(|Row { record, now, taken }| Advanced {
             before: record,
             taken,
             now,
         }))
     }
 
-    async fn mark_seen(&self, marks: Vec<Mark>) -> Result<(), StoreError> {
+    async fn acknowledge(&self, marks: Vec<Acknowledgement>) -> Result<(), StoreError> {
         if marks.is_empty() {
             return Ok(());
         }
@@ -149,15 +149,15 @@ impl SessionStore for PostgresStore {
             Argument::Many(marks.iter().map(|mark| mark.id.as_bytes().to_vec()).collect()),
             Argument::Numbers(marks.iter().map(|mark| mark.generation.into()).collect()),
         ];
-        self.0.links.call(MARK_SEEN, &arguments).await.map(drop)
+        self.0.pool.call(MARK_SEEN, &arguments).await.map(drop)
     }
 
     async fn end(&self, id: SessionId, reason: EndReason) -> Result<Option<Found>, StoreError> {
         let arguments = [id_of(id), Argument::Small(reason.code().into())];
-        let rows = self.0.links.call(END, &arguments).await?;
+        let rows = self.0.pool.call(END, &arguments).await?;
         self.0.feed.tell();
-        let held = rows::held(rows::only(&rows)?)?;
-        Ok(held.map(|Held { record, now, .. }| Found { record, now }))
+        let row = rows::row(rows::only(&rows)?)?;
+        Ok(row.map(|Row { record, now, .. }| Found { record, now }))
     }
 
     async fn end_all(
@@ -172,7 +172,7 @@ impl SessionStore for PostgresStore {
             Argument::Bytes(keep.map_or(Vec::new(), |keep| keep.as_bytes().to_vec())),
             Argument::Small(reason.code().into()),
         ];
-        let rows = self.0.links.call(END_ALL, &arguments).await?;
+        let rows = self.0.pool.call(END_ALL, &arguments).await?;
         self.0.feed.tell();
         let row = rows::only(&rows)?;
         Ok(AllEnded {
@@ -186,11 +186,11 @@ impl SessionStore for PostgresStore {
             Argument::Bytes(subject.key().as_bytes().to_vec()),
             Argument::Number(i64::try_from(limit).unwrap_or(i64::MAX)),
         ];
-        let rows = self.0.links.call(LIST, &arguments).await?;
+        let rows = self.0.pool.call(LIST, &arguments).await?;
         let mut records = Vec::with_capacity(rows.len());
         for row in rows.iter().rev() {
-            match rows::held(row) {
-                Ok(Some(held)) if held.record.subject == *subject => records.push(held.record),
+            match rows::row(row) {
+                Ok(Some(row)) if row.record.subject == *subject => records.push(row.record),
                 // The owner's other sessions are as good as ever.
                 Ok(_) | Err(_) => {
                     tracing::error!(target: "auth_tower::store", "a damaged session was left out of a list");
@@ -200,15 +200,15 @@ impl SessionStore for PostgresStore {
         Ok(records)
     }
 
-    async fn ended_since(&self, cursor: Cursor, wait: Duration) -> Result<Endings, StoreError> {
-        let links = self.0.following.as_ref().unwrap_or(&self.0.links);
-        self.0.feed.ended_since(links, cursor, wait).await
+    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
+        let pool = self.0.following.as_ref().unwrap_or(&self.0.pool);
+        self.0.feed.revocations_since(pool, cursor, wait).await
     }
 
     async fn purge(&self, retention: Retention) -> Result<u64, StoreError> {
-        let arguments = [span(retention.sessions), span(retention.endings)];
+        let arguments = [span(retention.sessions), span(retention.revocations)];
         loop {
-            let rows = self.0.links.call(PURGE, &arguments).await?;
+            let rows = self.0.pool.call(PURGE, &arguments).await?;
             let row = rows::only(&rows)?;
             let removed = u64::try_from(rows::column::<i64>(row, 0)?).unwrap_or(0);
             // A portion can consist of sessions that were refreshed since they were queued: nothing went, but more may.

@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions as _, Error, PgPool};
 
 use super::feed::Feed;
 use super::functions::{Calls, Form};
-use super::pool::{Links, Source};
+use super::pool::{Pool, Source};
 use super::schema::Schema;
 use super::{Inner, PostgresStore, error, open};
 use crate::store::error::StoreError;
@@ -58,8 +58,9 @@ fn parameters(url: &str) -> impl Iterator<Item = &str> {
 /// Settings of a [`PostgresStore`], for those who need other than the defaults.
 ///
 /// ```no_run
-/// # async fn open() -> Result<(), auth_tower::session::store::StoreError> {
-/// use auth_tower::session::store::{Migrations, PostgresOptions};
+/// # async fn open() -> Result<(), auth_tower::store::StoreError> {
+/// use auth_tower::Migrations;
+/// use auth_tower::PostgresOptions;
 ///
 /// let store = PostgresOptions::new()
 ///     .with_schema("sign_in")
@@ -78,8 +79,8 @@ pub struct PostgresOptions {
     deadline: Duration,
     schema: Box<str>,
     migrations: Migrations,
-    rotations: Rotations,
-    proxy: Proxy,
+    rotations: RotationDurability,
+    proxy: PoolerMode,
     polling: Option<Duration>,
 }
 
@@ -98,7 +99,7 @@ pub enum Migrations {
 /// What a rotation waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Rotations {
+pub enum RotationDurability {
     /// As the server's `synchronous_commit` says: for its disk, unless told otherwise.
     #[default]
     AsTheServer,
@@ -110,7 +111,7 @@ pub enum Rotations {
 /// What is between the store and the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Proxy {
+pub enum PoolerMode {
     /// Nothing, or a proxy that keeps a connection to the server for each of ours.
     #[default]
     None,
@@ -129,8 +130,8 @@ impl PostgresOptions {
             deadline: Duration::from_secs(2),
             schema: "auth".into(),
             migrations: Migrations::AtStart,
-            rotations: Rotations::AsTheServer,
-            proxy: Proxy::None,
+            rotations: RotationDurability::AsTheServer,
+            proxy: PoolerMode::None,
             polling: None,
         }
     }
@@ -170,19 +171,19 @@ impl PostgresOptions {
     }
 
     /// What a rotation waits for; the disk by default.
-    pub fn with_rotations(mut self, rotations: Rotations) -> Self {
+    pub fn with_rotations(mut self, rotations: RotationDurability) -> Self {
         self.rotations = rotations;
         self
     }
 
     /// What is between the store and the server; nothing by default.
-    pub fn with_proxy(mut self, proxy: Proxy) -> Self {
+    pub fn with_proxy(mut self, proxy: PoolerMode) -> Self {
         self.proxy = proxy;
         self
     }
 
     /// Follows endings by looking every so often, 10 ms at least and 1 s at most, instead of by `LISTEN`, which takes a
-    /// connection of its own. Every 100 ms is the default behind a [`Proxy::TransactionPooling`].
+    /// connection of its own. Every 100 ms is the default behind a [`PoolerMode::TransactionPooling`].
     pub fn with_polling(mut self, every: Duration) -> Self {
         self.polling = Some(every.clamp(Duration::from_millis(10), Duration::from_secs(1)));
         self
@@ -219,7 +220,7 @@ impl PostgresOptions {
             options = options.application_name("auth-tower");
         }
         options = match self.proxy {
-            Proxy::None => options.options([
+            PoolerMode::None => options.options([
                 ("statement_timeout", &*self.deadline.as_millis().to_string()),
                 ("default_transaction_isolation", "read committed"),
                 // Whatever somebody else may put into another schema, it is none of the functions' business.
@@ -231,7 +232,7 @@ impl PostgresOptions {
                 ("jit", "off"),
             ]),
             // Such a proxy refuses what it cannot keep apart for its clients.
-            Proxy::TransactionPooling => options.extra_float_digits(None),
+            PoolerMode::TransactionPooling => options.extra_float_digits(None),
         };
         let source = Source::own(options.clone(), self.connections);
         self.open(source, Some(Source::own(options, FOLLOWING))).await
@@ -250,27 +251,27 @@ impl PostgresOptions {
     async fn open(self, source: Source, following: Option<Source>) -> Result<PostgresStore, StoreError> {
         let schema = Schema::new(&self.schema)?;
         let limit = match (&source, self.proxy) {
-            (Source::Own { .. }, Proxy::None) => Some(self.deadline),
+            (Source::Own { .. }, PoolerMode::None) => Some(self.deadline),
             _ => None,
         };
         open::prepare(&source, &schema, self.migrations, limit).await?;
         let (form, polling) = match self.proxy {
-            Proxy::None => (Form::Prepared, self.polling),
-            Proxy::TransactionPooling => (Form::Simple, Some(self.polling.unwrap_or(GLANCE_WHEN_POLLING))),
+            PoolerMode::None => (Form::Prepared, self.polling),
+            PoolerMode::TransactionPooling => (Form::Simple, Some(self.polling.unwrap_or(GLANCE_WHEN_POLLING))),
         };
         let feed = match polling {
             Some(every) => Feed::new(every, None),
             None => Feed::new(GLANCE_WHEN_LISTENING, Some(schema.channel())),
         };
-        let links = |source, connections| {
+        let pool = |source, connections| {
             let places = self.queue.saturating_add(connections);
-            Links::new(source, Calls::new(schema.clone(), form), places, self.deadline)
+            Pool::new(source, Calls::new(schema.clone(), form), places, self.deadline)
         };
         Ok(PostgresStore(Arc::new(Inner {
-            following: following.map(|source| links(source, FOLLOWING)),
-            links: links(source, self.connections),
+            following: following.map(|source| pool(source, FOLLOWING)),
+            pool: pool(source, self.connections),
             feed,
-            relaxed: self.rotations == Rotations::Relaxed,
+            relaxed: self.rotations == RotationDurability::Relaxed,
         })))
     }
 }

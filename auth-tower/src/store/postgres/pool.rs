@@ -15,7 +15,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::backend::{Abandoned, Backend};
-use super::connection::{Held, Link};
+use super::connection::{Borrowed, Connection};
 use super::error;
 use super::error::Refused;
 use super::functions::{Argument, Calls, Function};
@@ -71,7 +71,7 @@ pub(super) struct Idle {
     pub(super) since: Instant,
 }
 
-pub(super) struct Links {
+pub(super) struct Pool {
     pub(super) source: Source,
     calls: Calls,
     /// One for each call that may be under way or waiting.
@@ -79,7 +79,7 @@ pub(super) struct Links {
     deadline: Duration,
 }
 
-impl Links {
+impl Pool {
     pub(super) fn new(source: Source, calls: Calls, places: usize, deadline: Duration) -> Self {
         Self {
             source,
@@ -103,22 +103,22 @@ impl Links {
     async fn attempt(&self, function: Function, arguments: &[Argument]) -> Result<Vec<PgRow>, StoreError> {
         let mut again = function.repeatable;
         loop {
-            let mut link = self.link().await?;
+            let mut connection = self.connection().await?;
             // Only one that had been idle may have been broken before it was used.
-            again &= link.was_idle;
-            let answer = self.calls.run(&mut link, function, arguments).await;
+            again &= connection.was_idle;
+            let answer = self.calls.run(&mut connection, function, arguments).await;
             match answer {
                 Ok(rows) => {
-                    link.give_back();
+                    connection.give_back();
                     self.answered();
                     return Ok(rows);
                 }
                 Err(error) if error::leaves_connection_sound(&error) => {
-                    link.give_back();
+                    connection.give_back();
                     return Err(error::of_step(&error));
                 }
                 Err(error) => {
-                    drop(link);
+                    drop(connection);
                     // What broke one connection has most likely broken them all.
                     self.forget_idle();
                     if !std::mem::take(&mut again) {
@@ -129,14 +129,14 @@ impl Links {
         }
     }
 
-    async fn link(&self) -> Result<Link<'_>, StoreError> {
+    async fn connection(&self) -> Result<Connection<'_>, StoreError> {
         match &self.source {
             Source::Shared(pool) => {
                 let connection = pool.acquire().await.map_err(|error| error::of_step(&error))?;
-                Ok(Link {
-                    held: Some(Held::Shared(connection)),
+                Ok(Connection {
+                    held: Some(Borrowed::Shared(connection)),
                     was_idle: true,
-                    links: self,
+                    pool: self,
                 })
             }
             Source::Own { permits, idle, .. } => {
@@ -158,11 +158,11 @@ impl Links {
         }
     }
 
-    fn own<'a>(&'a self, idle: Idle, was_idle: bool, permit: SemaphorePermit<'a>) -> Link<'a> {
-        Link {
-            held: Some(Held::Own(idle, permit)),
+    fn own<'a>(&'a self, idle: Idle, was_idle: bool, permit: SemaphorePermit<'a>) -> Connection<'a> {
+        Connection {
+            held: Some(Borrowed::Own(idle, permit)),
             was_idle,
-            links: self,
+            pool: self,
         }
     }
 

@@ -7,9 +7,9 @@ use super::error;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject, SubjectKey};
 use crate::session::rotation::Rotation;
-use crate::session::{Client, EndReason, SessionRecord};
+use crate::session::{ClientInfo, EndReason, SessionRecord};
 use crate::store::error::StoreError;
-use crate::store::feed::{Ended, Ending};
+use crate::store::feed::{RevocationEvent, Revoked};
 
 /// The form in which the migrations write rows. A row of a later form is refused, not guessed at.
 const FORMAT: i16 = 1;
@@ -20,7 +20,7 @@ const NOW: usize = 18;
 const TAKEN: usize = 19;
 
 /// A row of `auth.found`.
-pub(super) struct Held {
+pub(super) struct Row {
     pub(super) record: SessionRecord,
     pub(super) now: Timestamp,
     pub(super) taken: bool,
@@ -33,11 +33,11 @@ pub(super) fn only(rows: &[PgRow]) -> Result<&PgRow, StoreError> {
 }
 
 /// `None` if there is no such session.
-pub(super) fn held(row: &PgRow) -> Result<Option<Held>, StoreError> {
+pub(super) fn row(row: &PgRow) -> Result<Option<Row>, StoreError> {
     if column::<Option<Vec<u8>>>(row, 0)?.is_none() {
         return Ok(None);
     }
-    Ok(Some(Held {
+    Ok(Some(Row {
         record: session(row)?,
         now: Timestamp::from_millis(column(row, NOW)?),
         taken: column(row, TAKEN)?,
@@ -83,7 +83,7 @@ fn session(row: &PgRow) -> Result<SessionRecord, StoreError> {
         idle_expires_at: moment(row, 10)?,
         absolute_expires_at: moment(row, 11)?,
         ended,
-        client: Client {
+        client: ClientInfo {
             device: column::<Option<String>>(row, 14)?.map(Into::into),
             ip,
             user_agent: column::<Option<String>>(row, 16)?.map(Into::into),
@@ -92,13 +92,13 @@ fn session(row: &PgRow) -> Result<SessionRecord, StoreError> {
 }
 
 /// The entry of a row of `auth.endings_after`, and its number; `None` where the log holds nothing new.
-pub(super) fn ending(row: &PgRow) -> Result<Option<(i64, Ending)>, StoreError> {
+pub(super) fn ending(row: &PgRow) -> Result<Option<(i64, RevocationEvent)>, StoreError> {
     let Some(number) = column::<Option<i64>>(row, 2)? else {
         return Ok(None);
     };
     let what = match (column::<Option<Vec<u8>>>(row, 3)?, column::<Option<Vec<u8>>>(row, 4)?) {
-        (Some(session), None) => Ended::Session(SessionId::from_bytes(bytes(session)?)),
-        (None, Some(subject)) => Ended::AllOf {
+        (Some(session), None) => Revoked::Session(SessionId::from_bytes(bytes(session)?)),
+        (None, Some(subject)) => Revoked::Subject {
             subject: SubjectKey::from_bytes(bytes(subject)?),
             keep: column::<Option<Vec<u8>>>(row, 5)?
                 .map(|keep| bytes(keep).map(SessionId::from_bytes))
@@ -107,7 +107,7 @@ pub(super) fn ending(row: &PgRow) -> Result<Option<(i64, Ending)>, StoreError> {
         _ => return Err(StoreError::Corrupt("an entry of the log ends nothing")),
     };
     let at = moment(row, 6)?;
-    Ok(Some((number, Ending { what, at })))
+    Ok(Some((number, RevocationEvent { what, at })))
 }
 
 pub(super) fn moment(row: &PgRow, place: usize) -> Result<Timestamp, StoreError> {

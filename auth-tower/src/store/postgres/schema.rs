@@ -18,7 +18,7 @@ impl Schema {
     pub(super) fn new(name: &str) -> Result<Self, StoreError> {
         let begins_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && !name.starts_with("pg_");
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        // PostgreSQL cuts names at 63 bytes, and the channel's name is a little longer than this one.
+        // PostgreSQL cutoffs names at 63 bytes, and the channel's name is a little longer than this one.
         if !begins_well || name.len() > 48 || !name.chars().all(plain) {
             return Err(refuse(
                 "the name of the schema is not a plain one: a to z, 0 to 9 and _, not beginning with a digit or pg_, at most 48",

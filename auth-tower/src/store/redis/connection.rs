@@ -33,7 +33,7 @@ pub(super) enum Opener {
 
 /// One connection that calls share. Dropping a clone closes nothing.
 #[derive(Clone)]
-enum Connection {
+enum DriverConnection {
     Single(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
@@ -43,10 +43,10 @@ impl Opener {
         matches!(self, Self::Cluster(_))
     }
 
-    async fn open(&self) -> RedisResult<Connection> {
+    async fn open(&self) -> RedisResult<DriverConnection> {
         match self {
-            Self::Single(client) => single(client).await.map(Connection::Single),
-            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+            Self::Single(client) => single(client).await.map(DriverConnection::Single),
+            Self::Cluster(client) => client.get_async_connection().await.map(DriverConnection::Cluster),
         }
     }
 
@@ -67,7 +67,7 @@ pub(super) async fn single(client: &Client) -> RedisResult<MultiplexedConnection
     client.get_multiplexed_async_connection_with_config(&config).await
 }
 
-impl Connection {
+impl DriverConnection {
     async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
         match self {
             Self::Single(connection) => connection.send_packed_command(command).await?.extract_error(),
@@ -106,7 +106,7 @@ impl Connection {
 }
 
 /// A connection that is replaced when it is lost.
-pub(super) struct Link {
+pub(super) struct Connection {
     opener: Opener,
     deadline: Duration,
     room: Semaphore,
@@ -119,20 +119,20 @@ pub(super) struct Link {
 }
 
 struct State {
-    connection: Option<Connection>,
+    connection: Option<DriverConnection>,
     /// Of the connection, so that nobody discards the successor of the one that failed.
     number: u64,
     pause: Duration,
     not_before: Option<Instant>,
 }
 
-impl fmt::Debug for Link {
+impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").finish_non_exhaustive()
+        f.debug_struct("Connection").finish_non_exhaustive()
     }
 }
 
-impl Link {
+impl Connection {
     pub(super) fn new(opener: Opener, deadline: Duration, queue: usize) -> Self {
         Self {
             opener,
@@ -213,7 +213,7 @@ impl Link {
         room.map_err(|_| StoreError::unavailable(Fault::Queue))
     }
 
-    async fn within_deadline<T, F>(&self, send: impl FnOnce(Connection) -> F) -> Result<T, StoreError>
+    async fn within_deadline<T, F>(&self, send: impl FnOnce(DriverConnection) -> F) -> Result<T, StoreError>
     where
         F: Future<Output = RedisResult<T>>,
     {
@@ -237,7 +237,7 @@ impl Link {
     }
 
     /// The present connection, or a new one.
-    async fn connection(&self) -> Result<(Connection, u64), StoreError> {
+    async fn connection(&self) -> Result<(DriverConnection, u64), StoreError> {
         if let Some(present) = self.present()? {
             return Ok(present);
         }
@@ -265,7 +265,7 @@ impl Link {
         Err(StoreError::unavailable(fault))
     }
 
-    fn present(&self) -> Result<Option<(Connection, u64)>, StoreError> {
+    fn present(&self) -> Result<Option<(DriverConnection, u64)>, StoreError> {
         let state = self.state.lock();
         if let Some(connection) = &state.connection {
             return Ok(Some((connection.clone(), state.number)));
@@ -321,7 +321,7 @@ impl Link {
 
 /// A call under way. One that is given up, by the deadline here or by its caller's, still tells something of the connection.
 struct Flight<'a> {
-    link: &'a Link,
+    link: &'a Connection,
     number: u64,
     begun: Instant,
     landed: bool,
@@ -331,7 +331,7 @@ struct Flight<'a> {
 const SUSPICIOUS: Duration = Duration::from_millis(500);
 
 impl<'a> Flight<'a> {
-    fn begin(link: &'a Link, number: u64) -> Self {
+    fn begin(link: &'a Connection, number: u64) -> Self {
         Self {
             link,
             number,

@@ -124,4 +124,4 @@ pub(super) fn refuse(reason: &'static str, fault: impl Into<Option<Fault>>) -> S
 }
 
 /// An answer that no script of this store gives.
-pub(super) const STRANGE: StoreError = StoreError::Corrupt("a script answered what it never answers");
+pub(super) const UNEXPECTED_REPLY: StoreError = StoreError::Corrupt("a script answered what it never answers");

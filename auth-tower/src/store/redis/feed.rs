@@ -14,7 +14,7 @@ use redis::aio::MultiplexedConnection;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::error::{STRANGE, of_step};
+use super::error::{UNEXPECTED_REPLY, of_step};
 use super::keys::PARTS;
 use super::scripts::READ_FEED;
 use super::{Inner, replies};
@@ -22,7 +22,7 @@ use crate::clock::Timestamp;
 use crate::id::{SessionId, SubjectKey};
 use crate::store::FEED_PAGE;
 use crate::store::error::StoreError;
-use crate::store::feed::{Cursor, Ended, Ending, Endings};
+use crate::store::feed::{Cursor, RevocationEvent, RevocationPage, Revoked};
 
 /// What one page takes of one stream.
 const SHARE: usize = FEED_PAGE / PARTS;
@@ -51,13 +51,17 @@ struct Place {
 type Places = [Option<Place>; PARTS];
 
 struct Page {
-    entries: Vec<Ending>,
+    entries: Vec<RevocationEvent>,
     place: Option<Place>,
     complete: bool,
     now: Timestamp,
 }
 
-pub(super) async fn ended_since(inner: &Inner, cursor: Cursor, wait: Duration) -> Result<Endings, StoreError> {
+pub(super) async fn revocations_since(
+    inner: &Inner,
+    cursor: Cursor,
+    wait: Duration,
+) -> Result<RevocationPage, StoreError> {
     // A wait without end is as good as one of a year.
     let until = Instant::now() + wait.min(Duration::from_secs(365 * 24 * 3600));
     let mut places = places(&cursor)?;
@@ -67,7 +71,7 @@ pub(super) async fn ended_since(inner: &Inner, cursor: Cursor, wait: Duration) -
         if !endings.entries.is_empty() || left.is_zero() {
             return Ok(endings);
         }
-        if inner.link.opener().is_cluster() {
+        if inner.connection.opener().is_cluster() {
             sleep(GLANCE.min(left)).await;
         } else {
             wait_for_news(inner, &places, left.min(LONGEST_BLOCK)).await?;
@@ -95,14 +99,14 @@ pub(super) async fn probe(inner: &Inner) -> Result<(), StoreError> {
 }
 
 /// What all streams hold after `places`, which are moved on.
-async fn read(inner: &Inner, places: &mut Places) -> Result<Endings, StoreError> {
+async fn read(inner: &Inner, places: &mut Places) -> Result<RevocationPage, StoreError> {
     let feeds = inner.keys.feeds();
     let pages = feeds
         .iter()
         .zip(&*places)
         .map(|(feed, place)| page(inner, feed, place.as_ref()));
     let pages = try_join_all(pages).await?;
-    let mut endings = Endings {
+    let mut endings = RevocationPage {
         entries: Vec::new(),
         cursor: Cursor::start(),
         complete: pages.iter().all(|page| page.complete),
@@ -135,7 +139,7 @@ async fn page(inner: &Inner, feed: &str, place: Option<&Place>) -> Result<Page, 
 }
 
 impl Page {
-    fn of(now: Timestamp, entries: Vec<(Place, Ending)>, before: Option<Place>) -> Self {
+    fn of(now: Timestamp, entries: Vec<(Place, RevocationEvent)>, before: Option<Place>) -> Self {
         Self {
             complete: entries.len() < SHARE,
             place: entries.last().map(|(place, _)| place.clone()).or(before),
@@ -150,24 +154,28 @@ async fn entries(
     feed: &str,
     from: &str,
     count: usize,
-) -> Result<(Timestamp, Vec<(Place, Ending)>), StoreError> {
+) -> Result<(Timestamp, Vec<(Place, RevocationEvent)>), StoreError> {
     let (now, texts) = texts(inner, feed, from, count).await?;
     let entries = texts.iter().map(entry).collect::<Result<_, _>>()?;
     Ok((now, entries))
 }
 
 async fn texts(inner: &Inner, feed: &str, from: &str, count: usize) -> Result<(Timestamp, Vec<Value>), StoreError> {
-    let call = READ_FEED.on(&[feed]).arg(inner.shift.millis()).arg(from).arg(count);
-    let Value::Array(answer) = inner.link.call_beside(&call).await? else {
-        return Err(STRANGE);
+    let call = READ_FEED
+        .on(&[feed])
+        .arg(inner.clock_offset.millis())
+        .arg(from)
+        .arg(count);
+    let Value::Array(answer) = inner.connection.call_beside(&call).await? else {
+        return Err(UNEXPECTED_REPLY);
     };
     let Ok([now, Value::Array(texts)]) = <[Value; 2]>::try_from(answer) else {
-        return Err(STRANGE);
+        return Err(UNEXPECTED_REPLY);
     };
     Ok((replies::moment(&now)?, texts))
 }
 
-fn entry(value: &Value) -> Result<(Place, Ending), StoreError> {
+fn entry(value: &Value) -> Result<(Place, RevocationEvent), StoreError> {
     const UNREADABLE: StoreError = StoreError::Corrupt("an entry of the log ends nothing");
     let Value::Array(parts) = value else {
         return Err(UNREADABLE);
@@ -194,14 +202,14 @@ fn entry(value: &Value) -> Result<(Place, Ending), StoreError> {
         _ => None,
     };
     let what = match (said("session"), said("subject"), said("keep")) {
-        (Some(id), None, None) => Ended::Session(session(id)?),
+        (Some(id), None, None) => Revoked::Session(session(id)?),
         (None, Some(key), Some(keep)) => {
             let subject = subject_key(key).ok_or(UNREADABLE)?;
             let keep = match keep {
                 "" => None,
                 id => Some(session(id)?),
             };
-            Ended::AllOf { subject, keep }
+            Revoked::Subject { subject, keep }
         }
         _ => return Err(UNREADABLE),
     };
@@ -212,7 +220,7 @@ fn entry(value: &Value) -> Result<(Place, Ending), StoreError> {
         number: number.into(),
         print: print.iter().take(4).fold(0, |sum, byte| sum << 8 | u32::from(*byte)),
     };
-    Ok((place, Ending { what, at }))
+    Ok((place, RevocationEvent { what, at }))
 }
 
 fn subject_key(text: &str) -> Option<SubjectKey> {
@@ -233,7 +241,7 @@ async fn wait_for_news(inner: &Inner, places: &Places, patience: Duration) -> Re
     for place in places {
         command.arg(place.as_ref().map_or("0-0", |place| &*place.number));
     }
-    let number = inner.link.number();
+    let number = inner.connection.number();
     let waiter = {
         let mut idle = inner.waiters.0.lock();
         idle.retain(|(of, _)| *of == number);
@@ -241,10 +249,10 @@ async fn wait_for_news(inner: &Inner, places: &Places, patience: Duration) -> Re
     };
     let mut waiter = match waiter {
         Some((_, waiter)) => waiter,
-        None => inner.link.opener().open_apart().await?,
+        None => inner.connection.opener().open_apart().await?,
     };
     // A waiter that is dropped here, because its caller is gone, closes a connection that the server is still holding.
-    let news: Value = timeout(patience + inner.link.deadline(), command.query_async(&mut waiter))
+    let news: Value = timeout(patience + inner.connection.deadline(), command.query_async(&mut waiter))
         .await
         .map_err(|_| StoreError::Timeout)?
         .map_err(|error| of_step(&error))?;

@@ -1,6 +1,6 @@
 //! The sessions of one subject.
 
-use super::error::STRANGE;
+use super::error::UNEXPECTED_REPLY;
 use super::scripts::{Call, LIST};
 use super::{Inner, replies};
 use crate::clock::Timestamp;
@@ -14,7 +14,7 @@ const SORTED_THERE: usize = 1_000;
 impl Inner {
     pub(super) async fn list(&self, subject: &Subject, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
         let call = self.call_list(subject, limit);
-        match replies::list(&self.link.call(&call).await?)? {
+        match replies::list(&self.connection.call(&call).await?)? {
             (now, Some(listed)) => {
                 let mut records: Vec<_> = live(listed, subject, now).collect();
                 records.reverse();
@@ -32,7 +32,7 @@ impl Inner {
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<SessionRecord>, StoreError> {
-        let mut places = self.link.places(&self.keys.index(subject), now).await?;
+        let mut places = self.connection.places(&self.keys.index(subject), now).await?;
         places.sort_unstable_by(|one, other| other.cmp(one));
         let mut places = &places[..];
         let mut records = Vec::new();
@@ -41,8 +41,8 @@ impl Inner {
             let (some, rest) = places.split_at(wanted);
             places = rest;
             let call = self.call_list(subject, wanted).arg(some);
-            let (now, listed) = replies::list(&self.link.call(&call).await?)?;
-            records.extend(live(listed.ok_or(STRANGE)?, subject, now));
+            let (now, listed) = replies::list(&self.connection.call(&call).await?)?;
+            records.extend(live(listed.ok_or(UNEXPECTED_REPLY)?, subject, now));
         }
         records.reverse();
         Ok(records)
@@ -51,7 +51,7 @@ impl Inner {
     fn call_list(&self, subject: &Subject, limit: usize) -> Call {
         let routing = subject.key().routing();
         LIST.on(&[&self.keys.index(subject)])
-            .arg(self.shift.millis())
+            .arg(self.clock_offset.millis())
             .arg(self.keys.base(routing))
             .arg(&routing[..])
             .arg(limit)
@@ -66,6 +66,6 @@ fn live(records: Vec<SessionRecord>, subject: &Subject, now: Timestamp) -> impl 
             replies::left_out();
             return false;
         }
-        record.over(now).is_none()
+        record.status(now).is_none()
     })
 }

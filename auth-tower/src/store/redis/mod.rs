@@ -26,16 +26,16 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use redis::Value;
 use tokio::time::{Instant, timeout};
 
-use self::connection::Link;
+use self::connection::Connection;
 use self::keys::{Keys, PARTS};
-use self::options::{Remembered, Shift, millis};
+use self::options::{ClockOffset, Remembered, millis};
 use self::replicas::Replicas;
 use self::replies::{Left, Seen};
 use self::scripts::{Call, Step};
 use super::FEED_PAGE;
 use super::error::StoreError;
-use super::feed::{Cursor, Endings};
-use super::session::{Advance, Advanced, AllEnded, Found, Mark, NewSession, Retention, SessionStore};
+use super::feed::{Cursor, RevocationPage};
+use super::session::{Acknowledgement, Advance, Advanced, AllEnded, Found, NewSession, Retention, SessionStore};
 use crate::id::{SessionId, Subject};
 use crate::session::{EndReason, Lifetime, SessionRecord};
 
@@ -74,8 +74,8 @@ pub use self::options::RedisOptions;
 /// Needs a server, so it is compiled only:
 ///
 /// ```no_run
-/// # async fn open() -> Result<(), auth_tower::session::store::StoreError> {
-/// use auth_tower::session::store::RedisStore;
+/// # async fn open() -> Result<(), auth_tower::store::StoreError> {
+/// use auth_tower::RedisStore;
 ///
 /// let store = RedisStore::connect("redis://localhost").await?;
 /// let cluster = RedisStore::connect("rediss+cluster://user:password@10.0.0.1:7000,10.0.0.2:7000").await?;
@@ -88,7 +88,8 @@ pub use self::options::RedisOptions;
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// use auth_tower::session::store::{RedisStore, StoreError};
+/// use auth_tower::RedisStore;
+/// use auth_tower::store::StoreError;
 ///
 /// let refused = RedisStore::connect("redis://127.0.0.1:1").await;
 /// assert!(matches!(refused, Err(StoreError::Open { .. })));
@@ -98,12 +99,12 @@ pub use self::options::RedisOptions;
 pub struct RedisStore(Arc<Inner>);
 
 struct Inner {
-    link: Link,
+    connection: Connection,
     /// Those that must have an ending before it is answered.
     replicas: Option<Arc<Replicas>>,
     keys: Keys,
     remembered: Remembered,
-    shift: Shift,
+    clock_offset: ClockOffset,
     waiters: feed::Waiters,
 }
 
@@ -134,9 +135,11 @@ fn own(id: &SessionId) -> &[u8] {
 }
 
 impl Inner {
-    /// A call that begins with the clock's shift and the retention, as nearly all do.
+    /// A call that begins with the clock's clock_offset and the retention, as nearly all do.
     fn call(&self, step: &'static Step, keys: &[&str]) -> Call {
-        step.on(keys).arg(self.shift.millis()).arg(self.remembered.millis())
+        step.on(keys)
+            .arg(self.clock_offset.millis())
+            .arg(self.remembered.millis())
     }
 
     /// A call on one session.
@@ -152,19 +155,19 @@ impl Inner {
     /// That it is not in its subject's index is believed only of a script that was given the index as a key: of other keys a
     /// cluster does not say that they have left with their slot, or are yet to come.
     async fn seen(&self, id: SessionId, call: impl Fn(&[&str]) -> Call) -> Result<Option<Seen>, StoreError> {
-        let ask = async |call: Call| replies::seen(id, &self.link.call(&call).await?);
+        let ask = async |call: Call| replies::seen(id, &self.connection.call(&call).await?);
         let asked = async {
             let seen = ask(call(&[])).await?;
             let Some(doubtful) = seen.as_ref().filter(|seen| seen.left != Left::No) else {
                 return Ok(seen);
             };
-            if !self.link.opener().is_cluster() {
+            if !self.connection.opener().is_cluster() {
                 return Ok(seen);
             }
             let subject = &doubtful.record.subject;
             ask(call(&[&self.keys.index(subject), &self.keys.epochs(subject)])).await
         };
-        let seen = timeout(self.link.deadline(), asked).await;
+        let seen = timeout(self.connection.deadline(), asked).await;
         let seen = seen.unwrap_or(Err(StoreError::Timeout))?;
         Ok(seen.filter(|seen| seen.left != Left::Forgotten))
     }
@@ -198,7 +201,7 @@ impl SessionStore for RedisStore {
             .arg(millis(lifetime.idle))
             .arg(millis(lifetime.absolute))
             .arg(tail);
-        match inner.link.call(&call).await? {
+        match inner.connection.call(&call).await? {
             Value::Nil => Err(StoreError::Corrupt("the session id is already in use")),
             now => Ok(SessionRecord::begin(
                 session.id,
@@ -221,7 +224,7 @@ impl SessionStore for RedisStore {
     async fn advance(&self, id: SessionId, step: Advance) -> Result<Option<Advanced>, StoreError> {
         let inner = &*self.0;
         let session = inner.keys.session(&id);
-        let packed = records::step(inner.shift.millis(), inner.remembered.millis(), &id, &step);
+        let packed = records::step(inner.clock_offset.millis(), inner.remembered.millis(), &id, &step);
         let advance = |more: &[&str]| {
             scripts::ADVANCE
                 .on(&[&[&*session], more].concat())
@@ -236,11 +239,11 @@ impl SessionStore for RedisStore {
         }))
     }
 
-    async fn mark_seen(&self, marks: Vec<Mark>) -> Result<(), StoreError> {
+    async fn acknowledge(&self, marks: Vec<Acknowledgement>) -> Result<(), StoreError> {
         let inner = &*self.0;
         let calls = marks.into_iter().map(async |mark| {
             let call = inner.call_on(&scripts::MARK_SEEN, &mark.id, &[]).arg(mark.generation);
-            match inner.link.call_beside(&call).await {
+            match inner.connection.call_beside(&call).await {
                 // The others are as good as ever, and who asks for this one is told.
                 Err(StoreError::Corrupt(_)) => Ok(()),
                 answer => answer.map(drop),
@@ -254,7 +257,7 @@ impl SessionStore for RedisStore {
 
     async fn end(&self, id: SessionId, reason: EndReason) -> Result<Option<Found>, StoreError> {
         let inner = &*self.0;
-        let until = Instant::now() + inner.link.deadline();
+        let until = Instant::now() + inner.connection.deadline();
         let feed = inner.keys.feed(id.routing());
         let end = |more: &[&str]| {
             inner
@@ -274,7 +277,7 @@ impl SessionStore for RedisStore {
         reason: EndReason,
     ) -> Result<AllEnded, StoreError> {
         let inner = &*self.0;
-        let until = Instant::now() + inner.link.deadline();
+        let until = Instant::now() + inner.connection.deadline();
         let key = subject.key();
         let mut keys = vec![
             inner.keys.index(subject),
@@ -293,7 +296,7 @@ impl SessionStore for RedisStore {
         if let Some(id) = keep {
             call = call.arg(own(&id)).arg(id.to_string());
         }
-        let ended = replies::all_ended(&inner.link.call(&call).await?)?;
+        let ended = replies::all_ended(&inner.connection.call(&call).await?)?;
         inner.replicated(key.routing(), until).await?;
         Ok(ended)
     }
@@ -302,8 +305,8 @@ impl SessionStore for RedisStore {
         self.0.list(subject, limit).await
     }
 
-    async fn ended_since(&self, cursor: Cursor, wait: Duration) -> Result<Endings, StoreError> {
-        feed::ended_since(&self.0, cursor, wait).await
+    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
+        feed::revocations_since(&self.0, cursor, wait).await
     }
 
     /// Redis forgets sessions by itself; only the log has to be trimmed.
@@ -315,10 +318,10 @@ impl SessionStore for RedisStore {
         let trimmed = try_join_all(feeds.iter().map(async |feed| {
             let call = scripts::TRIM_FEED
                 .on(&[feed])
-                .arg(inner.shift.millis())
-                .arg(millis(retention.endings))
+                .arg(inner.clock_offset.millis())
+                .arg(millis(retention.revocations))
                 .arg(SHARE);
-            replies::number(&inner.link.call_beside(&call).await?)
+            replies::number(&inner.connection.call_beside(&call).await?)
         }))
         .await?;
         Ok(trimmed.into_iter().map(|rows| u64::try_from(rows).unwrap_or(0)).sum())

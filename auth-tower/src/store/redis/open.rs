@@ -10,7 +10,7 @@ use redis::{Client, ConnectionInfo, RedisResult, TlsCertificates};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::address::Location;
-use super::connection::{CONNECTING, Link, Opener, single};
+use super::connection::{CONNECTING, Connection, Opener, single};
 use super::error::{Fault, refuse};
 use super::keys::Keys;
 use super::options::{RedisOptions, Remembered};
@@ -37,16 +37,16 @@ pub(super) async fn open(location: Location, options: RedisOptions) -> Result<Re
     let replicas = match options.replicas {
         0 => None,
         wanted => {
-            let link = Link::new(opener()?, options.deadline, options.queue);
-            Some(Arc::new(Replicas::new(link, wanted, keys.clone())))
+            let connection = Connection::new(opener()?, options.deadline, options.queue);
+            Some(Arc::new(Replicas::new(connection, wanted, keys.clone())))
         }
     };
     let store = RedisStore(Arc::new(Inner {
-        link: Link::new(opener()?, options.deadline, options.queue),
+        connection: Connection::new(opener()?, options.deadline, options.queue),
         replicas,
         keys,
         remembered: Remembered::new(options.retention),
-        shift: options.shift,
+        clock_offset: options.clock_offset,
         waiters: feed::Waiters::default(),
     }));
     // Every part is asked once: a user without rights, a replica, a cluster with holes show here.
@@ -110,7 +110,7 @@ async fn examine(location: &Location, options: &RedisOptions, until: Instant) ->
     for info in &all {
         judge(info, location.is_cluster)?;
     }
-    if all.iter().any(|info| said(info, "aof_enabled") == Some("0")) {
+    if all.iter().any(|info| info_field(info, "aof_enabled") == Some("0")) {
         tracing::warn!(
             target: "auth_tower::store",
             "the server keeps no append-only file: a crash forgets sign-ins and sign-outs; set appendonly yes"
@@ -147,7 +147,7 @@ async fn first_answer(
                 redis::cmd("INFO").query_async::<String>(&mut connection).await
             };
             let fault = match timeout(CONNECTING * 2, asked).await {
-                Ok(Ok(info)) if said(&info, "loading") == Some("1") => Fault::Loading,
+                Ok(Ok(info)) if info_field(&info, "loading") == Some("1") => Fault::Loading,
                 Ok(Ok(info)) => return Ok(Some(info)),
                 Ok(Err(error)) => Fault::of(&error),
                 Err(_) => Fault::Silent,
@@ -174,14 +174,14 @@ async fn first_answer(
 
 /// What a server says of itself: whether the store can keep its promises there.
 fn judge(info: &str, is_cluster: bool) -> Result<(), StoreError> {
-    let version = said(info, "redis_version").and_then(|version| version.split('.').next()?.parse::<u32>().ok());
+    let version = info_field(info, "redis_version").and_then(|version| version.split('.').next()?.parse::<u32>().ok());
     if version.is_none_or(|version| version < OLDEST) {
         return Err(refuse(
             "the server is too old; it has to be Redis 7.0, Valkey or newer",
             None,
         ));
     }
-    match (said(info, "cluster_enabled") == Some("1"), is_cluster) {
+    match (info_field(info, "cluster_enabled") == Some("1"), is_cluster) {
         (true, false) => {
             return Err(refuse(
                 "the server is part of a cluster; write redis+cluster:// or rediss+cluster://",
@@ -196,11 +196,11 @@ fn judge(info: &str, is_cluster: bool) -> Result<(), StoreError> {
         }
         (true, true) | (false, false) => {}
     }
-    if !is_cluster && said(info, "role") == Some("slave") {
+    if !is_cluster && info_field(info, "role") == Some("slave") {
         return Err(refusal(Fault::ReadOnly));
     }
-    let evicts = said(info, "maxmemory") != Some("0")
-        && said(info, "maxmemory_policy").is_some_and(|policy| policy != "noeviction");
+    let evicts = info_field(info, "maxmemory") != Some("0")
+        && info_field(info, "maxmemory_policy").is_some_and(|policy| policy != "noeviction");
     if evicts {
         return Err(refuse(
             "the server evicts keys when its memory is full, and with them sessions and endings; set maxmemory-policy to \
@@ -211,7 +211,7 @@ fn judge(info: &str, is_cluster: bool) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn said<'info>(info: &'info str, name: &str) -> Option<&'info str> {
+fn info_field<'info>(info: &'info str, name: &str) -> Option<&'info str> {
     info.lines()
         .find_map(|line| line.trim_end().split_once(':').filter(|(key, _)| *key == name))
         .map(|(_, value)| value)

@@ -13,8 +13,8 @@ use crate::store::session::Retention;
 /// Settings of a [`RedisStore`], for those who need other than the defaults.
 ///
 /// ```no_run
-/// # async fn open() -> Result<(), auth_tower::session::store::StoreError> {
-/// use auth_tower::session::store::RedisOptions;
+/// # async fn open() -> Result<(), auth_tower::store::StoreError> {
+/// use auth_tower::RedisOptions;
 /// use std::time::Duration;
 ///
 /// let store = RedisOptions::new()
@@ -35,7 +35,7 @@ pub struct RedisOptions {
     pub(super) replicas: u32,
     pub(super) root_certificates: Option<Vec<u8>>,
     pub(super) retention: Duration,
-    pub(super) shift: Shift,
+    pub(super) clock_offset: ClockOffset,
 }
 
 impl RedisOptions {
@@ -49,7 +49,7 @@ impl RedisOptions {
             replicas: 0,
             root_certificates: None,
             retention: defaults::SESSION_RETENTION,
-            shift: Shift::default(),
+            clock_offset: ClockOffset::default(),
         }
     }
 
@@ -99,11 +99,11 @@ impl RedisOptions {
         self
     }
 
-    /// Adds to the server's clock what `shift` says, so that a test need not wait.
+    /// Adds to the server's clock what `clock_offset` says, so that a test need not wait.
     #[cfg(feature = "conformance")]
     #[doc(hidden)]
-    pub fn with_shifted_clock(mut self, shift: Arc<AtomicI64>) -> Self {
-        self.shift = Shift(Some(shift));
+    pub fn with_shifted_clock(mut self, clock_offset: Arc<AtomicI64>) -> Self {
+        self.clock_offset = ClockOffset(Some(clock_offset));
         self
     }
 
@@ -135,11 +135,13 @@ const LONGEST: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// Milliseconds that are added to the server's clock. None but tests have any.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Shift(Option<Arc<AtomicI64>>);
+pub(super) struct ClockOffset(Option<Arc<AtomicI64>>);
 
-impl Shift {
+impl ClockOffset {
     pub(super) fn millis(&self) -> i64 {
-        self.0.as_ref().map_or(0, |shift| shift.load(Ordering::SeqCst))
+        self.0
+            .as_ref()
+            .map_or(0, |clock_offset| clock_offset.load(Ordering::SeqCst))
     }
 }
 

@@ -10,7 +10,7 @@ use super::own;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject};
 use crate::session::rotation::Rotation;
-use crate::session::{Client, EndReason, SessionRecord};
+use crate::session::{ClientInfo, EndReason, SessionRecord};
 use crate::store::error::StoreError;
 use crate::store::session::{Advance, NewSession};
 
@@ -115,19 +115,19 @@ pub(super) fn record(id: SessionId, packed: &[u8], left: bool) -> Result<Session
         idle_expires_at,
         absolute_expires_at,
         ended,
-        client: Client { device, ip, user_agent },
+        client: ClientInfo { device, ip, user_agent },
     })
 }
 
 /// A step as `advance.lua` reads it: what it reckons with, and what the record will begin with if the step is taken.
-pub(super) fn step(shift: i64, retention: u64, id: &SessionId, step: &Advance) -> Vec<u8> {
+pub(super) fn step(clock_offset: i64, retention: u64, id: &SessionId, step: &Advance) -> Vec<u8> {
     let distance = if step.unless_within.is_zero() {
         -1
     } else {
         millis(step.unless_within).cast_signed()
     };
     let mut packed = Vec::with_capacity(64);
-    packed.extend_from_slice(&shift.to_be_bytes());
+    packed.extend_from_slice(&clock_offset.to_be_bytes());
     packed.extend_from_slice(&retention.to_be_bytes());
     packed.extend_from_slice(&distance.to_be_bytes());
     packed.extend_from_slice(&millis(step.idle).to_be_bytes());

@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::Link;
+use super::connection::Connection;
 use super::error::Fault;
 use super::keys::{Keys, PARTS};
 use crate::store::error::StoreError;
 
 pub(super) struct Replicas {
-    link: Link,
+    connection: Connection,
     wanted: u32,
     keys: Keys,
     /// One for a server, one for each part of a cluster.
@@ -31,10 +31,10 @@ struct Queue {
 }
 
 impl Replicas {
-    pub(super) fn new(link: Link, wanted: u32, keys: Keys) -> Self {
-        let queues = if link.opener().is_cluster() { PARTS } else { 1 };
+    pub(super) fn new(connection: Connection, wanted: u32, keys: Keys) -> Self {
+        let queues = if connection.opener().is_cluster() { PARTS } else { 1 };
         Self {
-            link,
+            connection,
             wanted,
             keys,
             queues: (0..queues).map(|_| Queue::default()).collect(),
@@ -43,7 +43,7 @@ impl Replicas {
 
     /// Returns when enough replicas have what was written to the part of `routing` before.
     pub(super) async fn have_all(self: &Arc<Self>, routing: [u8; 2], until: Instant) -> Result<(), StoreError> {
-        let _room = self.link.room().map_err(|_| StoreError::Timeout)?;
+        let _room = self.connection.room().map_err(|_| StoreError::Timeout)?;
         let part = Keys::part(routing);
         let queue = self
             .queues
@@ -77,12 +77,12 @@ impl Replicas {
         let mut count = 0;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if left < self.link.deadline() / 10 {
+            if left < self.connection.deadline() / 10 {
                 break;
             }
             // The server gives up first, also if all queues are waited for on one connection.
             let patience = left.mul_f32(0.8) / queues;
-            match self.link.mark_and_wait(&mark, slot, self.wanted, patience).await {
+            match self.connection.mark_and_wait(&mark, slot, self.wanted, patience).await {
                 Ok(had) if had >= self.wanted => {
                     *satisfied = asked;
                     return Ok(());

@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use super::error::STRANGE;
+use super::error::UNEXPECTED_REPLY;
 use super::records;
 use crate::clock::Timestamp;
 use crate::id::SessionId;
@@ -44,7 +44,7 @@ pub(super) fn seen(id: SessionId, answer: &Value) -> Result<Option<Seen>, StoreE
         Value::Nil => return Ok(None),
         Value::Array(parts) => parts,
         Value::BulkString(both) => {
-            let (moved, packed) = both.split_at_checked(MOVED).ok_or(STRANGE)?;
+            let (moved, packed) = both.split_at_checked(MOVED).ok_or(UNEXPECTED_REPLY)?;
             return Ok(Some(Seen {
                 record: records::record(id, packed, false)?,
                 now: records::rotated_at(moved)?,
@@ -52,16 +52,16 @@ pub(super) fn seen(id: SessionId, answer: &Value) -> Result<Option<Seen>, StoreE
                 left: Left::No,
             }));
         }
-        _ => return Err(STRANGE),
+        _ => return Err(UNEXPECTED_REPLY),
     };
     let [now, left, Value::BulkString(packed)] = &parts[..] else {
-        return Err(STRANGE);
+        return Err(UNEXPECTED_REPLY);
     };
     let left = match number(left)? {
         0 => Left::No,
         1 => Left::Remembered,
         2 => Left::Forgotten,
-        _ => return Err(STRANGE),
+        _ => return Err(UNEXPECTED_REPLY),
     };
     Ok(Some(Seen {
         record: records::record(id, packed, left != Left::No)?,
@@ -73,10 +73,10 @@ pub(super) fn seen(id: SessionId, answer: &Value) -> Result<Option<Seen>, StoreE
 
 pub(super) fn all_ended(answer: &Value) -> Result<AllEnded, StoreError> {
     let Value::Array(parts) = answer else {
-        return Err(STRANGE);
+        return Err(UNEXPECTED_REPLY);
     };
     let [at, ended] = &parts[..] else {
-        return Err(STRANGE);
+        return Err(UNEXPECTED_REPLY);
     };
     Ok(AllEnded {
         ended: u64::try_from(number(ended)?).unwrap_or(0),
@@ -87,7 +87,7 @@ pub(super) fn all_ended(answer: &Value) -> Result<AllEnded, StoreError> {
 /// When the list was made, and the sessions in it that could be read; `None` if there were too many to be sorted there.
 pub(super) fn list(answer: &Value) -> Result<(Timestamp, Option<Vec<SessionRecord>>), StoreError> {
     let Value::Array(parts) = answer else {
-        return Err(STRANGE);
+        return Err(UNEXPECTED_REPLY);
     };
     match &parts[..] {
         [now] => Ok((moment(now)?, None)),
@@ -95,9 +95,9 @@ pub(super) fn list(answer: &Value) -> Result<(Timestamp, Option<Vec<SessionRecor
             let mut records = Vec::with_capacity(pairs.len() / 2);
             for pair in pairs.chunks_exact(2) {
                 let [Value::BulkString(id), Value::BulkString(packed)] = pair else {
-                    return Err(STRANGE);
+                    return Err(UNEXPECTED_REPLY);
                 };
-                let id = <[u8; 18]>::try_from(&id[..]).map_err(|_| STRANGE)?;
+                let id = <[u8; 18]>::try_from(&id[..]).map_err(|_| UNEXPECTED_REPLY)?;
                 match records::record(SessionId::from_bytes(id), packed, false) {
                     Ok(record) => records.push(record),
                     // The owner's other sessions are as good as ever.
@@ -106,7 +106,7 @@ pub(super) fn list(answer: &Value) -> Result<(Timestamp, Option<Vec<SessionRecor
             }
             Ok((moment(now)?, Some(records)))
         }
-        _ => Err(STRANGE),
+        _ => Err(UNEXPECTED_REPLY),
     }
 }
 
@@ -121,6 +121,6 @@ pub(super) fn moment(value: &Value) -> Result<Timestamp, StoreError> {
 pub(super) fn number(value: &Value) -> Result<i64, StoreError> {
     match value {
         Value::Int(number) => Ok(*number),
-        _ => Err(STRANGE),
+        _ => Err(UNEXPECTED_REPLY),
     }
 }

@@ -30,7 +30,7 @@ pub(super) static ADVANCE: LazyLock<Step> = script!(
     include_str!("advance.lua"),
     include_str!("advance_not.lua")
 );
-pub(super) static MARK_SEEN: LazyLock<Step> = script!("#!lua flags=allow-oom", "mark_seen.lua");
+pub(super) static MARK_SEEN: LazyLock<Step> = script!("#!lua flags=allow-oom", "acknowledge.lua");
 pub(super) static END: LazyLock<Step> = script!("#!lua flags=allow-oom", "end.lua");
 pub(super) static END_ALL: LazyLock<Step> = script!("#!lua flags=allow-oom", "end_all.lua");
 pub(super) static LIST: LazyLock<Step> = script!("#!lua flags=allow-oom", "list.lua");

@@ -1,4 +1,4 @@
-//! The log of endings: reading it, and noticing what others write into it.
+//! The log of feed: reading it, and noticing what others write into it.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -8,13 +8,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
 use super::error::of_step;
-use super::reader::Look;
+use super::reader::ReadTransaction;
 use super::{open, rows};
 use crate::store::FEED_PAGE;
 use crate::store::error::StoreError;
-use crate::store::feed::{Cursor, Endings};
+use crate::store::feed::{Cursor, RevocationPage};
 
-/// How often the file is asked whether another process has written to it, while somebody waits for endings.
+/// How often the file is asked whether another process has written to it, while somebody waits for feed.
 const GLANCE: Duration = Duration::from_millis(50);
 
 const PAGE: &str = "SELECT seq, session, subject, keep, at FROM auth_endings WHERE seq > ?1 ORDER BY seq LIMIT ?2";
@@ -23,9 +23,9 @@ const LAST: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'auth_endings'"
 
 /// The number of the last ending that is known to be committed.
 #[derive(Clone)]
-pub(super) struct LastEnding(watch::Sender<i64>);
+pub(super) struct LastRevocation(watch::Sender<i64>);
 
-impl LastEnding {
+impl LastRevocation {
     pub(super) fn new() -> Self {
         Self(watch::Sender::new(0))
     }
@@ -76,7 +76,7 @@ pub(super) fn place(log_id: &str, cursor: &Cursor) -> Result<i64, StoreError> {
 }
 
 /// A page of the log, and the number that it ends with.
-pub(super) fn page(look: &Look<'_>, log_id: &str, after: i64) -> Result<(Endings, i64), StoreError> {
+pub(super) fn page(look: &ReadTransaction<'_>, log_id: &str, after: i64) -> Result<(RevocationPage, i64), StoreError> {
     let now = look.clock.now();
     // One snapshot for both queries.
     let snapshot = look.connection.unchecked_transaction().map_err(of_step)?;
@@ -104,26 +104,26 @@ pub(super) fn page(look: &Look<'_>, log_id: &str, after: i64) -> Result<(Endings
         }
     }
     snapshot.finish().map_err(of_step)?;
-    let endings = Endings {
+    let feed = RevocationPage {
         entries,
         cursor: Cursor::at(format!("{log_id}.{reached}")),
         complete,
         now,
     };
-    Ok((endings, reached))
+    Ok((feed, reached))
 }
 
-/// Looks at the file now and then while somebody waits for endings, and sleeps while nobody does. Ends with the last handle.
-pub(super) fn watch(path: PathBuf, patience: Duration, last_ending: &LastEnding, calls: &Receiver<()>) {
+/// Looks at the file now and then while somebody waits for feed, and sleeps while nobody does. Ends with the last handle.
+pub(super) fn watch(path: PathBuf, patience: Duration, last_revocation: &LastRevocation, calls: &Receiver<()>) {
     let mut file: Option<(Connection, Option<i64>)> = None;
     while calls.recv().is_ok() {
-        while last_ending.is_awaited() {
+        while last_revocation.is_awaited() {
             let glanced = match file.take() {
                 Some(opened) => Ok(opened),
                 None => open::reader(&path, patience).map(|connection| (connection, None)),
             }
-            .and_then(|(connection, version)| glance(connection, version, last_ending));
-            // After an error, anew at the next glance.
+            .and_then(|(connection, version)| poll(connection, version, last_revocation));
+            // After an error, anew at the next poll.
             file = glanced.ok();
             match calls.recv_timeout(GLANCE) {
                 Ok(()) | Err(RecvTimeoutError::Timeout) => {}
@@ -133,14 +133,14 @@ pub(super) fn watch(path: PathBuf, patience: Duration, last_ending: &LastEnding,
     }
 }
 
-type Glanced = (Connection, Option<i64>);
+type Polled = (Connection, Option<i64>);
 
-fn glance(connection: Connection, version: Option<i64>, last_ending: &LastEnding) -> rusqlite::Result<Glanced> {
+fn poll(connection: Connection, version: Option<i64>, last_revocation: &LastRevocation) -> rusqlite::Result<Polled> {
     let present: i64 = connection
         .prepare_cached("PRAGMA data_version")?
         .query_row([], |row| row.get(0))?;
     if version != Some(present) {
-        last_ending.tell(last(&connection)?);
+        last_revocation.tell(last(&connection)?);
     }
     Ok((connection, Some(present)))
 }

@@ -1,6 +1,6 @@
 //! Sessions in an SQLite file.
 //!
-//! One thread writes, and commits all requests that are waiting for it together; one reads; one looks out for endings that
+//! One thread writes, and commits all requests that are waiting for it together; one reads; one looks out for feed that
 //! other processes write into the same file. None of them ever keeps a caller for longer than the deadline.
 
 mod address;
@@ -26,8 +26,8 @@ use std::time::Duration;
 use self::requests::Kind;
 use self::threads::Threads;
 use super::error::StoreError;
-use super::feed::{Cursor, Endings};
-use super::session::{Advance, Advanced, AllEnded, Found, Mark, NewSession, Retention, SessionStore};
+use super::feed::{Cursor, RevocationPage};
+use super::session::{Acknowledgement, Advance, Advanced, AllEnded, Found, NewSession, Retention, SessionStore};
 use crate::id::{SessionId, Subject};
 use crate::session::{EndReason, SessionRecord};
 
@@ -49,7 +49,7 @@ pub use self::options::SqliteOptions;
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use auth_tower::session::store::SqliteStore;
+/// use auth_tower::SqliteStore;
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("auth.db");
@@ -112,18 +112,18 @@ impl SessionStore for SqliteStore {
             .await
     }
 
-    async fn mark_seen(&self, marks: Vec<Mark>) -> Result<(), StoreError> {
+    async fn acknowledge(&self, marks: Vec<Acknowledgement>) -> Result<(), StoreError> {
         if marks.is_empty() {
             return Ok(());
         }
         self.threads
-            .write(Kind::Several, move |work| steps::mark_seen(work, &marks))
+            .write(Kind::Several, move |work| steps::acknowledge(work, &marks))
             .await
     }
 
     async fn end(&self, id: SessionId, reason: EndReason) -> Result<Option<Found>, StoreError> {
         self.threads
-            .write(Kind::Ending, move |work| steps::end(work, &id, reason))
+            .write(Kind::RevocationEvent, move |work| steps::end(work, &id, reason))
             .await?
     }
 
@@ -135,7 +135,7 @@ impl SessionStore for SqliteStore {
     ) -> Result<AllEnded, StoreError> {
         let key = subject.key();
         self.threads
-            .write(Kind::Ending, move |work| {
+            .write(Kind::RevocationEvent, move |work| {
                 steps::end_all(work, &key, keep.as_ref(), reason)
             })
             .await
@@ -146,8 +146,8 @@ impl SessionStore for SqliteStore {
         self.threads.read(move |look| look.list(&subject, limit)).await
     }
 
-    async fn ended_since(&self, cursor: Cursor, wait: Duration) -> Result<Endings, StoreError> {
-        self.threads.ended_since(cursor, wait).await
+    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
+        self.threads.revocations_since(cursor, wait).await
     }
 
     async fn purge(&self, retention: Retention) -> Result<u64, StoreError> {

@@ -11,8 +11,8 @@ use crate::store::error::StoreError;
 /// Settings of a [`SqliteStore`], for those who need other than the defaults.
 ///
 /// ```no_run
-/// # async fn open() -> Result<(), auth_tower::session::store::StoreError> {
-/// use auth_tower::session::store::SqliteOptions;
+/// # async fn open() -> Result<(), auth_tower::store::StoreError> {
+/// use auth_tower::SqliteOptions;
 /// use std::time::Duration;
 ///
 /// let store = SqliteOptions::new()

@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::error::of_step;
 use super::rows;
-use super::writer::Work;
+use super::writer::WriteTransaction;
 use crate::clock::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::session::Retention;
@@ -18,7 +18,7 @@ pub(super) struct Swept {
     pub(super) more: bool,
 }
 
-pub(super) fn sweep(work: &Work<'_>, retention: Retention) -> Result<Swept, StoreError> {
+pub(super) fn sweep(work: &WriteTransaction<'_>, retention: Retention) -> Result<Swept, StoreError> {
     let now = work.now();
     let sessions_before = now - retention.sessions;
     let (mut removed, looked_at) = lapsed_or_ended(work, sessions_before)?;
@@ -31,14 +31,14 @@ pub(super) fn sweep(work: &Work<'_>, retention: Retention) -> Result<Swept, Stor
             "DELETE FROM auth_endings WHERE at < ?1 AND seq IN \
              (SELECT seq FROM auth_endings ORDER BY seq LIMIT ?2)",
         )?
-        .execute(params![(now - retention.endings).as_millis(), PORTION])
+        .execute(params![(now - retention.revocations).as_millis(), PORTION])
         .map_err(of_step)?;
     removed += u64::try_from(forgotten).unwrap_or(0);
     Ok(Swept { removed, more })
 }
 
 /// Also puts back what was refreshed since it was queued. Returns how many rows went and how many were looked at.
-fn lapsed_or_ended(work: &Work<'_>, before: Timestamp) -> Result<(u64, i64), StoreError> {
+fn lapsed_or_ended(work: &WriteTransaction<'_>, before: Timestamp) -> Result<(u64, i64), StoreError> {
     let mut select = work.prepare(
         "SELECT id, ended, sweep_at, min(idle_expires_at, absolute_expires_at) FROM auth_sessions \
          WHERE sweep_at < ?1 ORDER BY sweep_at LIMIT ?2",
@@ -71,7 +71,7 @@ fn lapsed_or_ended(work: &Work<'_>, before: Timestamp) -> Result<(u64, i64), Sto
 }
 
 /// Sessions of epochs that were left. An epoch is forgotten only when none of its sessions is remembered.
-fn left_behind(work: &Work<'_>, before: Timestamp) -> Result<(i64, bool), StoreError> {
+fn left_behind(work: &WriteTransaction<'_>, before: Timestamp) -> Result<(i64, bool), StoreError> {
     let mut removed = 0;
     let mut oldest =
         work.prepare("SELECT subject_key, epoch FROM auth_epochs WHERE ended_at < ?1 ORDER BY ended_at LIMIT 1")?;

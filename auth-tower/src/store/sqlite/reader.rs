@@ -27,12 +27,12 @@ pub(super) const LIST: &str = concat!(
 );
 
 /// What a request reads with.
-pub(super) struct Look<'a> {
+pub(super) struct ReadTransaction<'a> {
     pub(super) connection: &'a Connection,
     pub(super) clock: &'a Clock,
 }
 
-impl Look<'_> {
+impl ReadTransaction<'_> {
     pub(super) fn prepare(&self, sql: &'static str) -> Result<CachedStatement<'_>, StoreError> {
         self.connection.prepare_cached(sql).map_err(of_step)
     }
@@ -80,7 +80,7 @@ pub(super) fn serve(path: PathBuf, patience: Duration, clock: Clock, requests: &
         };
         match opened {
             Ok(opened) => {
-                let spoiled = request.run(Ok(&Look {
+                let spoiled = request.run(Ok(&ReadTransaction {
                     connection: &opened,
                     clock: &clock,
                 }));

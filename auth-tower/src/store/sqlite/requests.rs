@@ -6,8 +6,8 @@ use rusqlite::Error;
 use tokio::sync::oneshot;
 
 use super::error::of_batch;
-use super::reader::Look;
-use super::writer::Work;
+use super::reader::ReadTransaction;
+use super::writer::WriteTransaction;
 use crate::store::error::StoreError;
 
 /// What a request asks of its commit.
@@ -18,7 +18,7 @@ pub(super) enum Kind {
     /// Several statements write; if one fails, those before it have to be undone.
     Several,
     /// The same, and it has to survive a power cut.
-    Ending,
+    RevocationEvent,
 }
 
 /// Something to write. It can be run again, in a transaction of its own, if the one it shared was lost.
@@ -30,7 +30,7 @@ pub(super) trait Write: Send {
     fn kind(&self) -> Kind;
 
     /// Carries it out, and keeps the answer for after the commit. Says whether it went well.
-    fn run(&mut self, work: &Work<'_>) -> bool;
+    fn run(&mut self, work: &WriteTransaction<'_>) -> bool;
 
     /// Whether what it met may be the connection's fault.
     fn spoils_connection(&self) -> bool;
@@ -42,7 +42,7 @@ pub(super) trait Write: Send {
 /// Something to read.
 pub(super) trait Read: Send {
     /// Carries it out and answers. Says whether what it met may be the connection's fault.
-    fn run(self: Box<Self>, look: Result<&Look<'_>, &Error>) -> bool;
+    fn run(self: Box<Self>, look: Result<&ReadTransaction<'_>, &Error>) -> bool;
 }
 
 pub(super) struct Call<T, F> {
@@ -74,7 +74,7 @@ impl<T, F> Call<T, F> {
 impl<T, F> Write for Call<T, F>
 where
     T: Send,
-    F: FnMut(&Work<'_>) -> Result<T, StoreError> + Send,
+    F: FnMut(&WriteTransaction<'_>) -> Result<T, StoreError> + Send,
 {
     fn given_up(&self) -> bool {
         self.is_late()
@@ -84,7 +84,7 @@ where
         self.kind
     }
 
-    fn run(&mut self, work: &Work<'_>) -> bool {
+    fn run(&mut self, work: &WriteTransaction<'_>) -> bool {
         self.outcome.insert((self.run)(work)).is_ok()
     }
 
@@ -106,9 +106,9 @@ where
 impl<T, F> Read for Call<T, F>
 where
     T: Send,
-    F: FnMut(&Look<'_>) -> Result<T, StoreError> + Send,
+    F: FnMut(&ReadTransaction<'_>) -> Result<T, StoreError> + Send,
 {
-    fn run(mut self: Box<Self>, look: Result<&Look<'_>, &Error>) -> bool {
+    fn run(mut self: Box<Self>, look: Result<&ReadTransaction<'_>, &Error>) -> bool {
         if self.is_late() {
             return false;
         }

@@ -6,9 +6,9 @@ use rusqlite::types::ValueRef;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject, SubjectKey};
 use crate::session::rotation::Rotation;
-use crate::session::{Client, EndReason, SessionRecord};
+use crate::session::{ClientInfo, EndReason, SessionRecord};
 use crate::store::error::StoreError;
-use crate::store::feed::{Ended, Ending};
+use crate::store::feed::{RevocationEvent, Revoked};
 
 /// The form in which this version writes rows. A row of a later form is refused, not guessed at.
 pub(super) const FORMAT: i64 = 1;
@@ -45,7 +45,7 @@ pub(super) fn session(row: &Row<'_>) -> Result<SessionRecord, StoreError> {
         Some(ip) => Some(ip.parse().map_err(|_| StoreError::Corrupt("its address is none"))?),
         None => None,
     };
-    let client = Client {
+    let client = ClientInfo {
         device: text(row, 13)?.map(Into::into),
         ip,
         user_agent: text(row, 15)?.map(Into::into),
@@ -76,10 +76,10 @@ pub(super) fn session(row: &Row<'_>) -> Result<SessionRecord, StoreError> {
 }
 
 /// The entry of a row `(seq, session, subject, keep, at)`, and its number.
-pub(super) fn ending(row: &Row<'_>) -> Result<(i64, Ending), StoreError> {
+pub(super) fn ending(row: &Row<'_>) -> Result<(i64, RevocationEvent), StoreError> {
     let what = match (value(row, 1)?, value(row, 2)?) {
-        (ValueRef::Blob(_), ValueRef::Null) => Ended::Session(SessionId::from_bytes(bytes(row, 1)?)),
-        (ValueRef::Null, ValueRef::Blob(_)) => Ended::AllOf {
+        (ValueRef::Blob(_), ValueRef::Null) => Revoked::Session(SessionId::from_bytes(bytes(row, 1)?)),
+        (ValueRef::Null, ValueRef::Blob(_)) => Revoked::Subject {
             subject: SubjectKey::from_bytes(bytes(row, 2)?),
             keep: match value(row, 3)? {
                 ValueRef::Null => None,
@@ -89,7 +89,7 @@ pub(super) fn ending(row: &Row<'_>) -> Result<(i64, Ending), StoreError> {
         _ => return Err(StoreError::Corrupt("an entry of the log ends nothing")),
     };
     let at = Timestamp::from_millis(integer(row, 4)?);
-    Ok((integer(row, 0)?, Ending { what, at }))
+    Ok((integer(row, 0)?, RevocationEvent { what, at }))
 }
 
 pub(super) fn integer(row: &Row<'_>, column: usize) -> Result<i64, StoreError> {

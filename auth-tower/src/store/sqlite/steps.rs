@@ -5,12 +5,12 @@ use rusqlite::{OptionalExtension, params};
 use super::error::of_step;
 use super::rows;
 use super::rows::{FORMAT, NEXT_COLUMN, session_columns};
-use super::writer::Work;
+use super::writer::WriteTransaction;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, SubjectKey};
 use crate::session::{EndReason, SessionRecord};
 use crate::store::error::StoreError;
-use crate::store::session::{Advance, Advanced, AllEnded, Found, Mark, NewSession};
+use crate::store::session::{Acknowledgement, Advance, Advanced, AllEnded, Found, NewSession};
 
 pub(super) const FIND: &str = concat!(
     "SELECT ",
@@ -44,18 +44,18 @@ pub(super) const COUNT_LIVE: &str = "SELECT \
      WHERE subject_key = ?1 AND ended IS NULL AND epoch >= ?2 AND sweep_at <= ?3 \
        AND idle_expires_at > ?3 AND absolute_expires_at > ?3)";
 
-struct Held {
+struct Row {
     record: SessionRecord,
     sweep_at: Timestamp,
     subject: SubjectKey,
 }
 
 /// `None` if there is no such row; the inner error if what it says makes no sense.
-fn held(work: &Work<'_>, id: &SessionId) -> Result<Option<Result<Held, StoreError>>, StoreError> {
+fn row(work: &WriteTransaction<'_>, id: &SessionId) -> Result<Option<Result<Row, StoreError>>, StoreError> {
     let mut statement = work.prepare(FIND)?;
     let mut rows = statement.query([id.as_bytes()]).map_err(of_step)?;
     Ok(rows.next().map_err(of_step)?.map(|row| {
-        Ok(Held {
+        Ok(Row {
             record: rows::session(row)?,
             sweep_at: Timestamp::from_millis(rows::integer(row, NEXT_COLUMN)?),
             subject: SubjectKey::from_bytes(rows::bytes(row, NEXT_COLUMN + 1)?),
@@ -63,7 +63,7 @@ fn held(work: &Work<'_>, id: &SessionId) -> Result<Option<Result<Held, StoreErro
     }))
 }
 
-pub(super) fn create(work: &Work<'_>, session: &NewSession) -> Result<SessionRecord, StoreError> {
+pub(super) fn create(work: &WriteTransaction<'_>, session: &NewSession) -> Result<SessionRecord, StoreError> {
     let record = SessionRecord::begin(
         session.id,
         session.subject.clone(),
@@ -96,17 +96,21 @@ pub(super) fn create(work: &Work<'_>, session: &NewSession) -> Result<SessionRec
     }
 }
 
-pub(super) fn advance(work: &Work<'_>, id: &SessionId, step: &Advance) -> Result<Option<Advanced>, StoreError> {
-    let Some(held) = held(work, id)?.transpose()? else {
+pub(super) fn advance(
+    work: &WriteTransaction<'_>,
+    id: &SessionId,
+    step: &Advance,
+) -> Result<Option<Advanced>, StoreError> {
+    let Some(row) = row(work, id)?.transpose()? else {
         return Ok(None);
     };
     let now = work.now();
-    let taken = step.allowed(&held.record, now);
+    let taken = step.allowed(&row.record, now);
     if taken {
         // The transaction holds the write lock since before the row was read, so what was judged is what is changed.
-        let rotation = &held.record.rotation;
-        let idle_expires_at = (now + step.idle).min(held.record.absolute_expires_at);
-        let sql = if idle_expires_at < held.sweep_at {
+        let rotation = &row.record.rotation;
+        let idle_expires_at = (now + step.idle).min(row.record.absolute_expires_at);
+        let sql = if idle_expires_at < row.sweep_at {
             ADVANCE_AND_HASTEN
         } else {
             ADVANCE
@@ -127,13 +131,13 @@ pub(super) fn advance(work: &Work<'_>, id: &SessionId, step: &Advance) -> Result
         }
     }
     Ok(Some(Advanced {
-        before: held.record,
+        before: row.record,
         taken,
         now,
     }))
 }
 
-pub(super) fn mark_seen(work: &Work<'_>, marks: &[Mark]) -> Result<(), StoreError> {
+pub(super) fn acknowledge(work: &WriteTransaction<'_>, marks: &[Acknowledgement]) -> Result<(), StoreError> {
     let mut statement = work.prepare(MARK)?;
     let now = work.now().as_millis();
     for mark in marks {
@@ -146,16 +150,16 @@ pub(super) fn mark_seen(work: &Work<'_>, marks: &[Mark]) -> Result<(), StoreErro
 
 /// The inner error is that of a damaged row, which was ended all the same: its access tokens are still about.
 pub(super) fn end(
-    work: &Work<'_>,
+    work: &WriteTransaction<'_>,
     id: &SessionId,
     reason: EndReason,
 ) -> Result<Result<Option<Found>, StoreError>, StoreError> {
     let now = work.now();
-    let (answer, live) = match held(work, id)? {
+    let (answer, live) = match row(work, id)? {
         None => return Ok(Ok(None)),
-        Some(Ok(held)) => {
-            let live = held.record.over(now).is_none();
-            let record = held.record;
+        Some(Ok(row)) => {
+            let live = row.record.status(now).is_none();
+            let record = row.record;
             (Ok(Some(Found { record, now })), live)
         }
         Some(Err(damage)) => (Err(damage), true),
@@ -176,7 +180,7 @@ pub(super) fn end(
 }
 
 pub(super) fn end_all(
-    work: &Work<'_>,
+    work: &WriteTransaction<'_>,
     subject: &SubjectKey,
     keep: Option<&SessionId>,
     reason: EndReason,
@@ -185,9 +189,9 @@ pub(super) fn end_all(
     let keep = match keep {
         None => None,
         // A damaged session is not kept: nothing of it is believed.
-        Some(id) => held(work, id)?
+        Some(id) => row(work, id)?
             .and_then(Result::ok)
-            .filter(|held| held.subject == *subject && held.record.over(now).is_none())
+            .filter(|row| row.subject == *subject && row.record.status(now).is_none())
             .map(|_| id),
     };
     let epoch: i64 = work

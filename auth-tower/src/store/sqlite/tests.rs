@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot::Receiver;
 
-use super::feed::LastEnding;
+use super::feed::LastRevocation;
 use super::requests::{Call, Kind, Write};
-use super::writer::{Work, Writer};
+use super::writer::{WriteTransaction, Writer};
 use super::{open, steps};
 use crate::clock::Clock;
 use crate::id::{SessionId, Subject};
-use crate::session::{Client, EndReason, Lifetime, SessionRecord};
+use crate::session::{ClientInfo, EndReason, Lifetime, SessionRecord};
 use crate::store::error::StoreError;
 use crate::store::session::NewSession;
 
@@ -30,7 +30,7 @@ fn session(number: u16) -> NewSession {
             idle: Duration::from_secs(60),
             absolute: Duration::from_secs(60),
         },
-        client: Client::new(None, None, Some(&"x".repeat(256))),
+        client: ClientInfo::new(None, None, Some(&"x".repeat(256))),
     }
 }
 
@@ -38,9 +38,11 @@ type Answer = Receiver<Result<SessionRecord, StoreError>>;
 
 fn creating(number: u16) -> (Box<dyn Write>, Answer) {
     let session = session(number);
-    let (call, answer) = Call::new(Kind::Single, Instant::now() + PATIENCE, move |work: &Work<'_>| {
-        steps::create(work, &session)
-    });
+    let (call, answer) = Call::new(
+        Kind::Single,
+        Instant::now() + PATIENCE,
+        move |work: &WriteTransaction<'_>| steps::create(work, &session),
+    );
     (call, answer)
 }
 
@@ -48,7 +50,7 @@ fn writer(folder: &tempfile::TempDir, prepare: impl FnOnce(&Connection)) -> Writ
     let path = folder.path().join("auth.db");
     let (connection, _) = open::prepare(&path, PATIENCE).unwrap();
     prepare(&connection);
-    Writer::new(path, PATIENCE, Clock::system(), LastEnding::new(), connection)
+    Writer::new(path, PATIENCE, Clock::system(), LastRevocation::new(), connection)
 }
 
 #[test]
@@ -99,7 +101,13 @@ fn while_the_file_cannot_be_written_calls_fail_and_then_they_recover() {
     drop(writer);
     std::fs::create_dir(&wal).unwrap();
     let connection = Connection::open(&path).unwrap();
-    let mut writer = Writer::new(path.clone(), PATIENCE, Clock::system(), LastEnding::new(), connection);
+    let mut writer = Writer::new(
+        path.clone(),
+        PATIENCE,
+        Clock::system(),
+        LastRevocation::new(),
+        connection,
+    );
     for number in 2..5 {
         let (call, mut answer) = creating(number);
         writer.commit(vec![call]);
@@ -119,9 +127,11 @@ fn an_ending_waits_for_the_disk_and_a_rotation_does_not() {
     writer.commit(vec![call]);
     assert_eq!(writer.synchronous(), 1);
     let id = session(1).id;
-    let (end, _ended) = Call::new(Kind::Ending, Instant::now() + PATIENCE, move |work: &Work<'_>| {
-        steps::end(work, &id, EndReason::SignedOut)
-    });
+    let (end, _ended) = Call::new(
+        Kind::RevocationEvent,
+        Instant::now() + PATIENCE,
+        move |work: &WriteTransaction<'_>| steps::end(work, &id, EndReason::SignedOut),
+    );
     let (call, _answer) = creating(2);
     writer.commit(vec![call, end]);
     assert_eq!(writer.synchronous(), 2);
@@ -138,7 +148,7 @@ fn a_call_whose_caller_is_gone_is_not_carried_out() {
     drop(answer);
     let (late, mut late_answer) = {
         let session = session(2);
-        Call::new(Kind::Single, Instant::now(), move |work: &Work<'_>| {
+        Call::new(Kind::Single, Instant::now(), move |work: &WriteTransaction<'_>| {
             steps::create(work, &session)
         })
     };

@@ -12,19 +12,19 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::feed::LastEnding;
+use super::feed::LastRevocation;
 use super::options::SqliteOptions;
-use super::reader::Look;
+use super::reader::ReadTransaction;
 use super::requests::{Call, Kind, Read, Write};
-use super::writer::{Work, Writer};
+use super::writer::{WriteTransaction, Writer};
 use super::{feed, reader};
 use crate::store::error::StoreError;
-use crate::store::feed::{Cursor, Endings};
+use crate::store::feed::{Cursor, RevocationPage};
 
 /// The threads of a store. Dropping it waits until they have closed the file, but not for longer than the deadline.
 pub(super) struct Threads {
     queues: Queues,
-    last_ending: LastEnding,
+    last_revocation: LastRevocation,
     log_id: String,
     deadline: Duration,
     closed: watch::Receiver<()>,
@@ -82,17 +82,19 @@ impl Threads {
         let (watcher, calls) = mpsc::sync_channel(1);
         let (closing, closed) = watch::channel(());
         let (ending, ended) = mpsc::sync_channel::<()>(0);
-        let last_ending = LastEnding::new();
+        let last_revocation = LastRevocation::new();
 
         let reading = {
             let (path, clock) = (path.clone(), clock.clone());
             spawn("auth-read", move || reader::serve(path, deadline, clock, &reads))?
         };
         let watching = {
-            let (path, last_ending) = (path.clone(), last_ending.clone());
-            spawn("auth-watch", move || feed::watch(path, deadline, &last_ending, &calls))?
+            let (path, last_revocation) = (path.clone(), last_revocation.clone());
+            spawn("auth-watch", move || {
+                feed::watch(path, deadline, &last_revocation, &calls)
+            })?
         };
-        let mut writing = Writer::new(path, deadline, clock, last_ending.clone(), connection);
+        let mut writing = Writer::new(path, deadline, clock, last_revocation.clone(), connection);
         spawn("auth-write", move || {
             writing.serve(&writes);
             // The last to close the file puts its write-ahead log into it, which only this connection can.
@@ -107,7 +109,7 @@ impl Threads {
                 reader,
                 watcher,
             },
-            last_ending,
+            last_revocation,
             log_id,
             deadline,
             closed,
@@ -118,7 +120,7 @@ impl Threads {
     pub(super) async fn write<T, F>(&self, kind: Kind, run: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnMut(&Work<'_>) -> Result<T, StoreError> + Send + 'static,
+        F: FnMut(&WriteTransaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (call, answer) = Call::new(kind, Instant::now() + self.deadline, run);
         self.queues.writer.try_send(call).map_err(refused)?;
@@ -128,7 +130,7 @@ impl Threads {
     pub(super) async fn read<T, F>(&self, run: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnMut(&Look<'_>) -> Result<T, StoreError> + Send + 'static,
+        F: FnMut(&ReadTransaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (call, answer) = Call::new(Kind::Single, Instant::now() + self.deadline, run);
         self.queues.reader.try_send(call).map_err(refused)?;
@@ -143,22 +145,22 @@ impl Threads {
         }
     }
 
-    pub(super) async fn ended_since(&self, cursor: Cursor, wait: Duration) -> Result<Endings, StoreError> {
+    pub(super) async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
         let after = feed::place(&self.log_id, &cursor)?;
-        let (page, reached) = self.endings(after).await?;
+        let (page, reached) = self.feed(after).await?;
         if !page.entries.is_empty() || wait.is_zero() {
             return Ok(page);
         }
-        let news = self.last_ending.after(reached, || {
+        let news = self.last_revocation.after(reached, || {
             // Full means that it is awake already.
             let _ = self.queues.watcher.try_send(());
         });
         // Whether something came or not: the answer says what is known now, so the log has to be read now.
         let _ = timeout(wait, news).await;
-        Ok(self.endings(reached).await?.0)
+        Ok(self.feed(reached).await?.0)
     }
 
-    async fn endings(&self, after: i64) -> Result<(Endings, i64), StoreError> {
+    async fn feed(&self, after: i64) -> Result<(RevocationPage, i64), StoreError> {
         let log_id = self.log_id.clone();
         self.read(move |look| feed::page(look, &log_id, after)).await
     }

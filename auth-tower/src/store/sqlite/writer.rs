@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{CachedStatement, Connection, Error};
 
 use super::error::of_step;
-use super::feed::LastEnding;
+use super::feed::LastRevocation;
 use super::open::WAL_LIMIT;
 use super::requests::{Kind, Write};
 use super::{feed, open};
@@ -22,13 +22,13 @@ const BATCH: usize = 256;
 const COMMITS_PER_LOOK: u32 = 64;
 
 /// What a step of a request works with.
-pub(super) struct Work<'a> {
+pub(super) struct WriteTransaction<'a> {
     connection: &'a Connection,
     clock: &'a Clock,
     appended: Cell<bool>,
 }
 
-impl Work<'_> {
+impl WriteTransaction<'_> {
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -37,7 +37,7 @@ impl Work<'_> {
         self.connection.prepare_cached(sql).map_err(of_step)
     }
 
-    /// Notes that the log of endings grew, so that its readers are woken after the commit.
+    /// Notes that the log of feed grew, so that its readers are woken after the commit.
     pub(super) fn appended(&self) {
         self.appended.set(true);
     }
@@ -51,7 +51,7 @@ pub(super) struct Writer {
     path: PathBuf,
     patience: Duration,
     clock: Clock,
-    last_ending: LastEnding,
+    last_revocation: LastRevocation,
     /// `None` after it broke, until the next request.
     connection: Option<Connection>,
     /// Whether commits now wait for the disk.
@@ -72,14 +72,14 @@ impl Writer {
         path: PathBuf,
         patience: Duration,
         clock: Clock,
-        last_ending: LastEnding,
+        last_revocation: LastRevocation,
         connection: Connection,
     ) -> Self {
         Self {
             path,
             patience,
             clock,
-            last_ending,
+            last_revocation,
             connection: Some(connection),
             durable: false,
             commits: 0,
@@ -140,7 +140,7 @@ impl Writer {
     }
 
     fn transact_on(&mut self, connection: &Connection, batch: &mut Vec<Box<dyn Write>>) -> Result<(), Undone> {
-        let durable = batch.iter().any(|request| request.kind() == Kind::Ending);
+        let durable = batch.iter().any(|request| request.kind() == Kind::RevocationEvent);
         if durable != self.durable {
             // Has no effect inside a transaction.
             connection
@@ -148,7 +148,7 @@ impl Writer {
                 .map_err(Undone::All)?;
             self.durable = durable;
         }
-        let work = Work {
+        let work = WriteTransaction {
             connection,
             clock: &self.clock,
             appended: Cell::new(false),
@@ -170,7 +170,7 @@ impl Writer {
         match committed {
             Ok(last) => {
                 if let Some(last) = last {
-                    self.last_ending.tell(last);
+                    self.last_revocation.tell(last);
                 }
                 Ok(())
             }
@@ -215,7 +215,7 @@ impl Writer {
 }
 
 /// Runs one request so that, if it fails, it leaves nothing behind and the others are not touched.
-fn run_alone(work: &Work<'_>, request: &mut dyn Write) -> Result<(), Undone> {
+fn run_alone(work: &WriteTransaction<'_>, request: &mut dyn Write) -> Result<(), Undone> {
     let before = work.appended.get();
     let undoable = request.kind() != Kind::Single;
     if undoable {

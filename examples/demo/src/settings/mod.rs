@@ -37,12 +37,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use auth_tower::session::rotation::Reuse;
+use error::Problem;
 
 pub use error::SettingsError;
 pub use log_filter::LogFilter;
 pub use store::{Address, Store};
-
-use error::Problem;
 
 /// Everything that the environment says, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
