@@ -18,7 +18,6 @@ use crate::engine::seen::Acknowledgements;
 use crate::engine::single_flight::SingleFlight;
 use crate::engine::{Engine, seen};
 use crate::events::Event;
-use crate::facts::RequestFacts;
 use crate::keys::ring::KeyRing;
 use crate::revocation::poller::Keeper;
 use crate::revocation::registry::Revocations;

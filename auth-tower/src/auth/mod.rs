@@ -7,8 +7,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::accounts::erased::ErasedAccounts;
-use crate::accounts::{Accounts, AppClaims};
+use crate::accounts::AppClaims;
 use crate::auth::authority::AuthorityBuilder;
 use crate::config::OnOutage;
 use crate::engine::Engine;
@@ -20,8 +19,6 @@ use crate::layer::AuthLayer;
 use crate::routes::Route;
 use crate::routes::endpoint::Endpoint;
 use crate::session::EndReason;
-use crate::store::erased::ErasedStore;
-use crate::store::session::SessionStore;
 use crate::wire::denial::Denial;
 
 /// Token authentication for an application whose claims are `C`.

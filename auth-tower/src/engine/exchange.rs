@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-
 use crate::accounts::erased::RawGrant;
 use crate::clock::Timestamp;
 use crate::config::defaults;

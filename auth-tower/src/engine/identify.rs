@@ -8,7 +8,6 @@ use crate::csrf::CookieAuthority;
 use crate::engine::Engine;
 use crate::engine::credentials::{Access, RefreshCookies};
 use crate::engine::outcome::{CookieOutcome, ExchangeError};
-use crate::facts::RequestFacts;
 use crate::revocation::registry::Liveness;
 use crate::revocation::watchers::SessionStatus;
 use crate::token::verified::VerifiedToken;

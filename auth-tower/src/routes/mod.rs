@@ -2,10 +2,6 @@
 
 pub(crate) mod endpoint;
 
-use serde::{Deserialize, Serialize};
-
-use crate::facts::RequestFacts;
-
 /// A ready route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -3,9 +3,8 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::facts::RequestFacts;
 use crate::wire::denial::{Denial, DenialCode};
 use crate::wire::grpc;
 
