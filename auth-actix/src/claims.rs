@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use auth_tower::{Handle, RegisteredClaims};
+use auth_tower::{Handle, RegisteredClaims, adapter};
 
 use crate::facts::{Facts, with_handle};
 use crate::rejection::Rejection;
@@ -21,8 +21,8 @@ pub struct Claims<C>(auth_tower::Claims<C>);
 
 impl<C> Claims<C> {
     /// The registered claims: subject, session, scope, times.
-    pub fn token(&self) -> &RegisteredClaims {
-        self.0.token()
+    pub fn registered(&self) -> &RegisteredClaims {
+        self.0.registered()
     }
 
     /// Whether the token's scope has every one of these space-separated values.
@@ -72,7 +72,7 @@ impl<C: Send + Sync + 'static> FromRequest for Claims<C> {
     type Future = Extracting<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Extracting<Self> {
-        Extracting::new(request, |handle| match handle.claims_now() {
+        Extracting::new(request, |handle| match adapter::claims_now(handle) {
             Some(known) => Extracting::known(known.map(Self).map_err(Rejection::from)),
             None => {
                 let handle = handle.clone();
@@ -94,7 +94,7 @@ impl<C: Send + Sync + 'static> FromRequest for MaybeClaims<C> {
     type Future = Extracting<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Extracting<Self> {
-        Extracting::new(request, |handle| match handle.claims_now() {
+        Extracting::new(request, |handle| match adapter::claims_now(handle) {
             Some(Ok(claims)) => Extracting::known(Ok(Self(Some(Claims(claims))))),
             Some(Err(_)) | None => {
                 let handle = handle.clone();
@@ -117,7 +117,7 @@ enum State<T> {
 impl<T> Extracting<T> {
     fn new(request: &HttpRequest, extract: impl FnOnce(&Handle) -> Self) -> Self {
         let observed = with_handle(request, |handle| {
-            handle.observe(&Facts(request.head()));
+            adapter::observe(handle, &Facts(request.head()));
             extract(handle)
         });
         observed.unwrap_or_else(|rejection| Self::known(Err(rejection)))

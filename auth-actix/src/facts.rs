@@ -29,6 +29,10 @@ impl RequestFacts for Facts<'_> {
         }
     }
 
+    fn path(&self) -> &str {
+        self.0.uri.path()
+    }
+
     fn query(&self) -> Option<&str> {
         self.0.uri.query()
     }

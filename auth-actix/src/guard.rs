@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use actix_web::body::EitherBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::{Error, ResponseError as _};
-use auth_tower::{AppClaims, Claims, Denial};
+use auth_tower::{AppClaims, Claims, Denial, adapter};
 use pin_project_lite::pin_project;
 
 use crate::facts::{Facts, with_handle};
@@ -114,8 +114,8 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let observed = with_handle(&request, |handle| {
-            handle.observe(&Facts(request.head()));
-            handle.claims_now::<C>().ok_or_else(|| handle.clone())
+            adapter::observe(handle, &Facts(request.head()));
+            adapter::claims_now::<C>(handle).ok_or_else(|| handle.clone())
         });
         let admitted = match observed {
             Err(rejection) => Err(rejection),

@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::{Error, HttpMessage};
-use auth_tower::{Auth, Handle, OnOutage};
+use auth_tower::adapter::HandleSource;
+use auth_tower::{Auth, Handle, OnOutage, adapter};
 use pin_project_lite::pin_project;
 
 use crate::rejection::write;
@@ -17,10 +18,9 @@ use crate::workers::Worker;
 /// Puts the lazy handle into requests, and what came of it onto responses: `App::new().wrap(auth_actix::middleware(&auth))`.
 ///
 /// `auth` is made **once, outside of `HttpServer::new`**; see the [crate page](crate#one-auth-per-process).
-pub fn middleware<C>(auth: &Auth<C>) -> Middleware<C> {
+pub fn middleware<C, R>(auth: &Auth<C, R>) -> Middleware {
     Middleware {
-        auth: auth.clone(),
-        on_outage: OnOutage::Accept,
+        handles: HandleSource::new(auth),
     }
 }
 
@@ -29,67 +29,47 @@ pub fn middleware<C>(auth: &Auth<C>) -> Middleware<C> {
 /// It refuses nothing by itself: extractors and guards do. After the handler, new and cleared cookies go onto the response,
 /// whatever its status, and also onto that of an error that a middleware further inside returned.
 #[must_use = "wrap an app or a scope in it"]
-pub struct Middleware<C> {
-    auth: Auth<C>,
-    on_outage: OnOutage,
+#[derive(Debug, Clone)]
+pub struct Middleware {
+    handles: HandleSource,
 }
 
-impl<C> Middleware<C> {
+impl Middleware {
     /// What happens to a valid access token when neither the revocation feed nor the store can be asked. Default:
     /// [`OnOutage::Accept`].
     pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
-        self.on_outage = on_outage;
+        self.handles = self.handles.on_outage(on_outage);
         self
     }
 }
 
-impl<C> Clone for Middleware<C> {
-    fn clone(&self) -> Self {
-        Self {
-            auth: self.auth.clone(),
-            on_outage: self.on_outage,
-        }
-    }
-}
-
-impl<C> fmt::Debug for Middleware<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Middleware")
-            .field("on_outage", &self.on_outage)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<S, B, C> Transform<S, ServiceRequest> for Middleware<C>
+impl<S, B> Transform<S, ServiceRequest> for Middleware
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    C: 'static,
 {
     type Response = ServiceResponse<B>;
     type Error = Error;
-    type Transform = MiddlewareService<S, C>;
+    type Transform = MiddlewareService<S>;
     type InitError = ();
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, inner: S) -> Self::Future {
         ready(Ok(MiddlewareService {
             inner,
-            auth: self.auth.clone(),
-            on_outage: self.on_outage,
-            _worker: workers::enter(&self.auth),
+            handles: self.handles.clone(),
+            _worker: workers::enter(&self.handles),
         }))
     }
 }
 
 /// A service whose requests carry a [`Handle`].
-pub struct MiddlewareService<S, C> {
+pub struct MiddlewareService<S> {
     inner: S,
-    auth: Auth<C>,
-    on_outage: OnOutage,
+    handles: HandleSource,
     _worker: Option<Worker>,
 }
 
-impl<S, B, C> Service<ServiceRequest> for MiddlewareService<S, C>
+impl<S, B> Service<ServiceRequest> for MiddlewareService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
 {
@@ -102,7 +82,7 @@ where
     }
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let handle = self.auth.handle(self.on_outage);
+        let handle = self.handles.handle();
         request.extensions_mut().insert(handle.clone());
         MiddlewareFuture {
             inner: self.inner.call(request),
@@ -111,7 +91,7 @@ where
     }
 }
 
-impl<S: fmt::Debug, C> fmt::Debug for MiddlewareService<S, C> {
+impl<S: fmt::Debug> fmt::Debug for MiddlewareService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MiddlewareService")
             .field("inner", &self.inner)
@@ -137,7 +117,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut answer = ready!(this.inner.poll(cx));
-        let headers = this.handle.response_headers();
+        let headers = adapter::response_headers(this.handle);
         match &mut answer {
             Ok(response) => write(&headers, response.headers_mut()),
             Err(_) if headers.is_empty() => {}

@@ -5,9 +5,9 @@ use std::fmt;
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
-use auth_tower::adapter::Reply;
+use auth_tower::adapter::{Reply, ReplyHeader};
 use auth_tower::{Denial, DenialCode};
 
 /// Why a request was refused, as a response.
@@ -61,13 +61,10 @@ impl ResponseError for Rejection {
 
 pub(crate) fn response(reply: Reply) -> HttpResponse {
     let mut response = HttpResponse::with_body(status(reply.status), BoxBody::new(reply.body));
-    for (name, value) in reply.headers {
-        let Ok(value) = HeaderValue::try_from(value) else {
-            continue;
-        };
-        let name = HeaderName::from_static(name);
-        let value = guarded(&name, value);
-        response.headers_mut().append(name, value);
+    for header in &reply.headers {
+        if let Some((name, value)) = copied(header) {
+            response.headers_mut().append(name, value);
+        }
     }
     if let Some(denial) = reply.denial {
         response.extensions_mut().insert(denial);
@@ -75,15 +72,13 @@ pub(crate) fn response(reply: Reply) -> HttpResponse {
     response
 }
 
-/// Appends cookies and replaces everything else. Once more on the same response, it changes nothing.
-pub(crate) fn write(headers: &[(&'static str, String)], into: &mut HeaderMap) {
-    for (name, value) in headers {
-        let Ok(value) = HeaderValue::from_str(value) else {
+/// Copies headers as they are told. Once more on the same response, it changes nothing.
+pub(crate) fn write(headers: &[ReplyHeader], into: &mut HeaderMap) {
+    for header in headers {
+        let Some((name, value)) = copied(header) else {
             continue;
         };
-        let name = HeaderName::from_static(name);
-        let value = guarded(&name, value);
-        if name != SET_COOKIE {
+        if !header.append {
             into.insert(name, value);
         } else if !into.get_all(&name).any(|line| *line == value) {
             into.append(name, value);
@@ -91,10 +86,10 @@ pub(crate) fn write(headers: &[(&'static str, String)], into: &mut HeaderMap) {
     }
 }
 
-/// Credentials stay out of the header map's `Debug`.
-fn guarded(name: &HeaderName, mut value: HeaderValue) -> HeaderValue {
-    value.set_sensitive(*name == SET_COOKIE || *name == "x-access-token");
-    value
+fn copied(header: &ReplyHeader) -> Option<(HeaderName, HeaderValue)> {
+    let mut value = HeaderValue::from_str(&header.value).ok()?;
+    value.set_sensitive(header.sensitive);
+    Some((HeaderName::from_static(header.name), value))
 }
 
 fn status(number: u16) -> StatusCode {
@@ -103,6 +98,8 @@ fn status(number: u16) -> StatusCode {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::SET_COOKIE;
+
     use super::*;
 
     #[test]
@@ -113,11 +110,17 @@ mod tests {
             HeaderName::from_static("cache-control"),
             HeaderValue::from_static("public"),
         );
+        let header = |name, value: &str, is_cookie| ReplyHeader {
+            name,
+            value: value.to_owned(),
+            append: is_cookie,
+            sensitive: is_cookie,
+        };
         let headers = [
-            ("set-cookie", "refresh=1".to_owned()),
-            ("set-cookie", "access=2".to_owned()),
-            ("x-access-token", "3".to_owned()),
-            ("cache-control", "no-store".to_owned()),
+            header("set-cookie", "refresh=1", true),
+            header("set-cookie", "access=2", true),
+            header("x-access-token", "3", false),
+            header("cache-control", "no-store", false),
         ];
         for _ in 0..2 {
             write(&headers, &mut into);

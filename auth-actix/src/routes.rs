@@ -3,18 +3,17 @@
 use std::time::Duration;
 
 use actix_web::dev::{AppService, HttpServiceFactory};
-use actix_web::guard::{Guard, fn_guard};
+use actix_web::guard::fn_guard;
 use actix_web::web::{BytesMut, Payload, ServiceConfig, resource};
 use actix_web::{HttpRequest, HttpResponse};
-use auth_tower::adapter::{RequestBody, Route};
+use auth_tower::adapter::{Endpoint, Prefix, RequestBody, Route};
 use auth_tower::{AppClaims, Auth};
 use futures_util::StreamExt as _;
 
 use crate::facts::Facts;
 use crate::rejection::response;
 
-/// How long a client may take to send the body of a sign-in.
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
+pub use auth_tower::adapter::InvalidPrefix;
 
 /// The ready routes: `/auth/login`, `/auth/refresh`, `/auth/logout`, `/auth/logout-all`, `/auth/sessions` and
 /// `/.well-known/jwks.json`, as [`App::configure`](actix_web::App::configure) takes them. They stand inside or outside of the
@@ -40,7 +39,7 @@ pub fn routes<C: AppClaims>(auth: &Auth<C>) -> impl FnOnce(&mut ServiceConfig) +
 #[must_use = "hand them to `App::service`"]
 pub struct Routes<C> {
     auth: Auth<C>,
-    prefix: String,
+    prefix: Prefix,
 }
 
 impl<C: AppClaims> Routes<C> {
@@ -48,7 +47,7 @@ impl<C: AppClaims> Routes<C> {
     pub fn new(auth: &Auth<C>) -> Self {
         Self {
             auth: auth.clone(),
-            prefix: "/auth".to_owned(),
+            prefix: Prefix::default(),
         }
     }
 }
@@ -59,11 +58,7 @@ impl<C> Routes<C> {
     /// # Errors
     /// [`InvalidPrefix`] if it is not a plain path such as `/account`.
     pub fn prefix(mut self, prefix: &str) -> Result<Self, InvalidPrefix> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-        if !prefix.starts_with('/') || prefix.ends_with('/') || prefix.contains("//") || !prefix.chars().all(plain) {
-            return Err(InvalidPrefix);
-        }
-        self.prefix = prefix.to_owned();
+        self.prefix = Prefix::new(prefix)?;
         Ok(self)
     }
 }
@@ -85,58 +80,31 @@ impl<C> std::fmt::Debug for Routes<C> {
     }
 }
 
-/// A prefix that is not a plain path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct InvalidPrefix;
-
-impl std::fmt::Display for InvalidPrefix {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a prefix must be a plain path such as `/account`, without a slash at its end")
-    }
-}
-
-impl std::error::Error for InvalidPrefix {}
-
 impl<C: AppClaims> HttpServiceFactory for Routes<C> {
     fn register(self, config: &mut AppService) {
         for route in Route::ALL {
-            let path = match route.is_well_known() {
-                true => route.path().to_owned(),
-                false => format!("{}{}", self.prefix, route.path()),
-            };
             let auth = self.auth.clone();
+            let (path, prefix) = (route.path_below(&self.prefix), self.prefix.clone());
             resource(path.as_str())
-                .guard(as_sent(path))
+                .guard(fn_guard(move |request| {
+                    route.is_path_as_sent(&prefix, request.head().uri.path())
+                }))
                 .to(move |request: HttpRequest, body: Payload| serve(auth.clone(), route, request, body))
                 .register(config);
         }
     }
 }
 
-/// Matches a path as it was sent. The router decodes it first, so that `/auth/log%69n` would slip past a rule that a proxy has
-/// for `/auth/login`.
-fn as_sent(path: String) -> impl Guard {
-    fn_guard(move |request| {
-        let sent = request.head().uri.path();
-        match (path.strip_suffix("/{id}"), sent.rsplit_once('/')) {
-            (Some(parent), Some((above, _))) => above.ends_with(parent),
-            _ => sent.ends_with(&path),
-        }
-    })
-}
-
 async fn serve<C: AppClaims>(auth: Auth<C>, route: Route, request: HttpRequest, body: Payload) -> HttpResponse {
-    let endpoint = auth.endpoint(route, &Facts(request.head()));
+    let endpoint = Endpoint::new(&auth, route, &Facts(request.head()));
     let body = match endpoint.body_limit() {
-        Some(limit) => Some(read(body, limit).await),
+        Some(limit) => Some(read(body, limit, endpoint.body_deadline()).await),
         None => None,
     };
-    let id = request.uri().path().rsplit('/').next();
-    response(endpoint.answer(body, id).await)
+    response(endpoint.answer(body).await)
 }
 
-async fn read(mut body: Payload, limit: usize) -> RequestBody {
+async fn read(mut body: Payload, limit: usize, deadline: Duration) -> RequestBody {
     let whole = async {
         let mut read = BytesMut::new();
         while let Some(chunk) = body.next().await {
@@ -150,7 +118,7 @@ async fn read(mut body: Payload, limit: usize) -> RequestBody {
         }
         RequestBody::Complete(read.freeze())
     };
-    tokio::time::timeout(BODY_DEADLINE, whole)
+    tokio::time::timeout(deadline, whole)
         .await
         .unwrap_or(RequestBody::Broken)
 }

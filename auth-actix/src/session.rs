@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use auth_tower::adapter;
 
 use crate::facts::{Facts, with_handle};
 use crate::rejection::Rejection;
@@ -28,8 +29,7 @@ impl FromRequest for Session {
     type Future = Ready<Result<Self, Rejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(with_handle(request, |handle| {
-            Self(auth_tower::Session::observe(handle, &Facts(request.head())))
-        }))
+        let observed = with_handle(request, |handle| adapter::session(handle, &Facts(request.head())));
+        ready(observed.and_then(|session| Ok(Self(session?))))
     }
 }

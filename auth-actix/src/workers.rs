@@ -1,12 +1,11 @@
-//! Notices an [`Auth`] that is made once per worker.
+//! Notices an [`Auth`](auth_tower::Auth) that is made once per worker.
 
-use std::any::Any;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::thread::ThreadId;
 
 use actix_web::rt::System;
-use auth_tower::Auth;
+use auth_tower::adapter::HandleSource;
 
 static WORKERS: Mutex<Workers> = Mutex::new(Workers {
     served: Vec::new(),
@@ -26,7 +25,7 @@ struct Served {
     number: u64,
     server: Option<usize>,
     thread: ThreadId,
-    auth: Box<dyn Any + Send>,
+    handles: HandleSource,
 }
 
 /// A worker that serves an `Auth`; it is forgotten when it stops.
@@ -36,7 +35,7 @@ pub(crate) struct Worker(u64);
 /// Enters a worker's service. A second worker of the same server that has built the same `Auth` anew is an error, logged once.
 ///
 /// Only the workers of one server are compared: tests that each build their own app are none of its business.
-pub(crate) fn enter<C: 'static>(auth: &Auth<C>) -> Option<Worker> {
+pub(crate) fn enter(handles: &HandleSource) -> Option<Worker> {
     let thread = thread::current();
     let server = System::try_current().map(|system| system.id());
     // Without an actix system, as under `#[tokio::main]`, workers are known by their name only.
@@ -48,15 +47,11 @@ pub(crate) fn enter<C: 'static>(auth: &Auth<C>) -> Option<Worker> {
         return None;
     }
     let mut workers = workers();
-    let twin = workers.served.iter().any(|other| {
-        other.server == server
-            && other.thread != thread.id()
-            && other
-                .auth
-                .downcast_ref::<Auth<C>>()
-                .is_some_and(|other| auth.is_duplicate_of(other))
-    });
-    if twin && !workers.told {
+    let is_duplicate = workers
+        .served
+        .iter()
+        .any(|other| other.server == server && other.thread != thread.id() && handles.is_duplicate_of(&other.handles));
+    if is_duplicate && !workers.told {
         workers.told = true;
         tracing::error!(
             target: "auth",
@@ -70,7 +65,7 @@ pub(crate) fn enter<C: 'static>(auth: &Auth<C>) -> Option<Worker> {
         number,
         server,
         thread: thread.id(),
-        auth: Box::new(auth.clone()),
+        handles: handles.clone(),
     });
     Some(Worker(number))
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use auth_tower::{Handle, RegisteredClaims};
+use auth_tower::{Handle, RegisteredClaims, adapter};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 
@@ -17,8 +17,8 @@ pub struct Claims<C>(auth_tower::Claims<C>);
 
 impl<C> Claims<C> {
     /// The registered claims: subject, session, scope, times.
-    pub fn token(&self) -> &RegisteredClaims {
-        self.0.token()
+    pub fn registered(&self) -> &RegisteredClaims {
+        self.0.registered()
     }
 
     /// Whether the token's scope has every one of these space-separated values.
@@ -68,7 +68,7 @@ impl<C: Send + Sync + 'static, S: Send + Sync> FromRequestParts<S> for Claims<C>
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let handle = observed(parts)?;
-        let claims = match handle.claims_now() {
+        let claims = match adapter::claims_now(&handle) {
             Some(known) => known,
             None => handle.claims().await,
         };
@@ -103,6 +103,6 @@ impl<C: Send + Sync + 'static, S: Send + Sync> FromRequestParts<S> for MaybeClai
 
 fn observed(parts: &Parts) -> Result<Handle, Rejection> {
     let handle = handle(&parts.extensions)?;
-    handle.observe(&facts(parts));
+    adapter::observe(handle, &facts(parts));
     Ok(handle.clone())
 }

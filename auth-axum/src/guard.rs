@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use auth_tower::{AppClaims, Claims, Denial};
+use auth_tower::layer::HttpFacts;
+use auth_tower::{AppClaims, Claims, Denial, adapter};
 use axum::response::{IntoResponse, Response};
 use http::Request;
 use tower_layer::Layer;
@@ -110,12 +111,8 @@ where
         let check = self.check.clone();
         let observed = handle(request.extensions()).map(|handle| {
             let ip = client_ip(request.extensions());
-            handle.observe(&auth_tower::layer::HttpFacts::new(
-                request.method(),
-                request.uri(),
-                request.headers(),
-                ip,
-            ));
+            let facts = HttpFacts::new(request.method(), request.uri(), request.headers(), ip);
+            adapter::observe(handle, &facts);
             handle.clone()
         });
         Box::pin(async move {

@@ -8,7 +8,7 @@ use auth_tower::{Denial, DenialCode};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{HeaderName, HeaderValue, SET_COOKIE};
+use http::header::{HeaderName, HeaderValue};
 
 /// Why a request was refused, as a response.
 ///
@@ -58,13 +58,14 @@ impl IntoResponse for Rejection {
 pub(crate) fn response(reply: Reply) -> Response {
     let mut response = Response::new(Body::from(reply.body));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in reply.headers {
-        let Ok(mut value) = HeaderValue::try_from(value) else {
+    for header in reply.headers {
+        let Ok(mut value) = HeaderValue::try_from(header.value) else {
             continue;
         };
-        let name = HeaderName::from_static(name);
-        value.set_sensitive(name == SET_COOKIE || name == "x-access-token");
-        response.headers_mut().append(name, value);
+        value.set_sensitive(header.sensitive);
+        response
+            .headers_mut()
+            .append(HeaderName::from_static(header.name), value);
     }
     if let Some(denial) = reply.denial {
         response.extensions_mut().insert(denial);

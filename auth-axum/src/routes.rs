@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use auth_tower::adapter::{RequestBody, Route};
-use auth_tower::layer::HttpFacts;
+use auth_tower::adapter::{Endpoint, Prefix, RequestBody, Route};
 use auth_tower::{AppClaims, Auth};
 use axum::Router;
 use axum::body::Body;
@@ -12,18 +11,17 @@ use axum::response::Response;
 use axum::routing::any;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use crate::facts::client_ip;
+use crate::facts::facts;
 use crate::rejection::response;
 
-/// How long a client may take to send the body of a sign-in.
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
+pub use auth_tower::adapter::InvalidPrefix;
 
 /// The ready routes: `/auth/login`, `/auth/refresh`, `/auth/logout`, `/auth/logout-all`, `/auth/sessions` and
 /// `/.well-known/jwks.json`. Merge them into a router, inside or outside of the layer.
 pub fn routes<C: AppClaims>(auth: &Auth<C>) -> Routes<C> {
     Routes {
         auth: auth.clone(),
-        prefix: "/auth".to_owned(),
+        prefix: Prefix::default(),
     }
 }
 
@@ -32,7 +30,7 @@ pub fn routes<C: AppClaims>(auth: &Auth<C>) -> Routes<C> {
 #[must_use = "merge them into a router"]
 pub struct Routes<C> {
     auth: Auth<C>,
-    prefix: String,
+    prefix: Prefix,
 }
 
 impl<C> Routes<C> {
@@ -41,36 +39,16 @@ impl<C> Routes<C> {
     /// # Errors
     /// [`InvalidPrefix`] if it is not a plain path such as `/account`.
     pub fn prefix(mut self, prefix: &str) -> Result<Self, InvalidPrefix> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-        if !prefix.starts_with('/') || prefix.ends_with('/') || prefix.contains("//") || !prefix.chars().all(plain) {
-            return Err(InvalidPrefix);
-        }
-        self.prefix = prefix.to_owned();
+        self.prefix = Prefix::new(prefix)?;
         Ok(self)
     }
 }
 
-/// A prefix that is not a plain path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct InvalidPrefix;
-
-impl std::fmt::Display for InvalidPrefix {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a prefix must be a plain path such as `/account`, without a slash at its end")
-    }
-}
-
-impl std::error::Error for InvalidPrefix {}
-
 impl<C: AppClaims, S: Clone + Send + Sync + 'static> From<Routes<C>> for Router<S> {
     fn from(routes: Routes<C>) -> Self {
         Route::ALL.into_iter().fold(Self::new(), |router, route| {
-            let path = match route.is_well_known() {
-                true => route.path().to_owned(),
-                false => format!("{}{}", routes.prefix, route.path()),
-            };
             let auth = routes.auth.clone();
+            let path = route.path_below(&routes.prefix);
             router.route(&path, any(move |request: Request| serve(auth.clone(), route, request)))
         })
     }
@@ -78,18 +56,16 @@ impl<C: AppClaims, S: Clone + Send + Sync + 'static> From<Routes<C>> for Router<
 
 async fn serve<C: AppClaims>(auth: Auth<C>, route: Route, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let ip = client_ip(&parts.extensions);
-    let endpoint = auth.endpoint(route, &HttpFacts::new(&parts.method, &parts.uri, &parts.headers, ip));
+    let endpoint = Endpoint::new(&auth, route, &facts(&parts));
     let body = match endpoint.body_limit() {
-        Some(limit) => Some(read(body, limit).await),
+        Some(limit) => Some(read(body, limit, endpoint.body_deadline()).await),
         None => None,
     };
-    let id = parts.uri.path().rsplit('/').next();
-    response(endpoint.answer(body, id).await)
+    response(endpoint.answer(body).await)
 }
 
-async fn read(body: Body, limit: usize) -> RequestBody {
-    match tokio::time::timeout(BODY_DEADLINE, Limited::new(body, limit).collect()).await {
+async fn read(body: Body, limit: usize, deadline: Duration) -> RequestBody {
+    match tokio::time::timeout(deadline, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => RequestBody::Complete(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => RequestBody::TooLarge,
         Ok(Err(_)) | Err(_) => RequestBody::Broken,

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use auth_tower::adapter;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
@@ -27,6 +28,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let handle = handle(&parts.extensions)?;
-        Ok(Self(auth_tower::Session::observe(handle, &facts(parts))))
+        Ok(Self(adapter::session(handle, &facts(parts))?))
     }
 }

@@ -13,6 +13,9 @@ pub trait RequestFacts {
     /// Calls `each` with the value of every header line of this (lower-case) name, in order.
     fn header_lines(&self, name: &'static str, each: &mut dyn FnMut(&[u8]));
 
+    /// The target's path, as sent.
+    fn path(&self) -> &str;
+
     /// The target's query, without the question mark.
     fn query(&self) -> Option<&str>;
 

@@ -9,7 +9,7 @@ use auth_tower::layer::HttpFacts;
 use auth_tower::session::ClientInfo;
 use auth_tower::{
     Accounts, AccountsError, Auth, Claims, Clock, Denial, Grant, Handle, KeyRing, MemoryStore, PasswordCredentials,
-    Session, Subject, Timestamp,
+    Session, Subject, Timestamp, adapter,
 };
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
@@ -64,14 +64,14 @@ impl World {
             .clock(clock.clone())
             .build()
             .unwrap();
-        let handle = auth.handle(auth_tower::OnOutage::Accept);
+        let handle = adapter::HandleSource::new(&auth).handle();
         let request = Request::post("/").body(()).unwrap();
         let facts = HttpFacts::new(request.method(), request.uri(), request.headers(), None);
-        let session = Session::observe(&handle, &facts);
+        let session = adapter::session(&handle, &facts).unwrap();
         let login = PasswordCredentials::new("alice", "any", ClientInfo::default());
         let access = session.log_in(&login).await.unwrap().access_token.unwrap();
-        let headers = handle.response_headers();
-        let (_, cookie) = headers.iter().find(|(name, _)| *name == "set-cookie").unwrap();
+        let headers = adapter::response_headers(&handle);
+        let cookie = &headers.iter().find(|header| header.name == "set-cookie").unwrap().value;
         let cookie = cookie.split(';').next().unwrap().to_owned();
         Self {
             auth,

@@ -18,7 +18,7 @@ use auth_tower::layer::ResponseBody;
 use auth_tower::session::ClientInfo;
 use auth_tower::{
     Accounts, AccountsError, Auth, Claims, Denial, DenialCode, Grant, Handle, KeyRing, MemoryStore,
-    PasswordCredentials, Session, Subject,
+    PasswordCredentials, Subject, adapter,
 };
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -60,10 +60,8 @@ fn auth() -> Auth<User> {
 async fn sign_in(auth: &Auth<User>) -> (String, String) {
     let service = auth.layer().layer(service_fn(|request: Request<()>| async move {
         let handle = request.extensions().get::<Handle>().unwrap();
-        let session = Session::observe(
-            handle,
-            &auth_tower::layer::HttpFacts::new(request.method(), request.uri(), request.headers(), None),
-        );
+        let facts = auth_tower::layer::HttpFacts::new(request.method(), request.uri(), request.headers(), None);
+        let session = adapter::session(handle, &facts).unwrap();
         let login = PasswordCredentials::new("alice", "any", ClientInfo::default());
         let signed_in = session.log_in(&login).await.unwrap();
         Ok::<_, Infallible>(Response::new(signed_in.access_token.unwrap()))

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use auth_tower::session::{ClientInfo, EndReason, Lifetime};
-use auth_tower::store::{Cursor, NewSession, Retention, SessionStore, StoreError};
+use auth_tower::store::{Cursor, NewSession, Retention, RevocationFeed as _, SessionStore, StoreError};
 use auth_tower::{Clock, MemoryStore, SessionId, Subject, Timestamp};
 
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth_tower::session::{ClientInfo, EndReason, Lifetime};
-use auth_tower::store::{Advance, Cursor, NewSession, Retention, Revoked, SessionStore, StoreError};
+use auth_tower::store::{
+    Advance, Cursor, NewSession, Retention, RevocationFeed as _, Revoked, SessionStore, StoreError,
+};
 use auth_tower::{SessionId, SqliteOptions, SqliteStore, Subject};
 use rusqlite::Connection;
 use tempfile::TempDir;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use auth_tower::session::{ClientInfo, EndReason, SessionRecord};
 use auth_tower::store::conformance::{OnClock, expiry, feed, lifecycle, purge, race, rotation};
 use auth_tower::store::{
-    Acknowledgement, Advance, Advanced, AllEnded, Cursor, Found, NewSession, Retention, RevocationPage, SessionStore,
-    StoreError,
+    Acknowledgement, Advance, Advanced, AllEnded, Cursor, Found, NewSession, Retention, RevocationFeed, RevocationPage,
+    SessionStore, StoreError,
 };
 use auth_tower::{Clock, MemoryStore, SessionId, Subject, Timestamp};
 
@@ -47,6 +47,29 @@ struct Broken {
 impl Broken {
     fn has(&self, flaw: Flaw) -> bool {
         self.flaw == flaw
+    }
+}
+
+impl RevocationFeed for Broken {
+    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
+        let wait = if self.has(Flaw::NeverWaits) {
+            Duration::ZERO
+        } else {
+            wait
+        };
+        if self.has(Flaw::NeverWakes) && !wait.is_zero() {
+            tokio::time::sleep(wait.min(Duration::from_secs(40))).await;
+        }
+        let asked = cursor.clone();
+        let mut endings = self.inner.revocations_since(cursor, wait).await?;
+        match self.flaw {
+            Flaw::LosesEntries if endings.entries.len() > 1 => {
+                endings.entries.pop();
+            }
+            Flaw::RepeatsEntries => endings.cursor = asked,
+            _ => {}
+        }
+        Ok(endings)
     }
 }
 
@@ -160,27 +183,6 @@ impl SessionStore for Broken {
             limit
         };
         self.inner.list(subject, limit).await
-    }
-
-    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
-        let wait = if self.has(Flaw::NeverWaits) {
-            Duration::ZERO
-        } else {
-            wait
-        };
-        if self.has(Flaw::NeverWakes) && !wait.is_zero() {
-            tokio::time::sleep(wait.min(Duration::from_secs(40))).await;
-        }
-        let asked = cursor.clone();
-        let mut endings = self.inner.revocations_since(cursor, wait).await?;
-        match self.flaw {
-            Flaw::LosesEntries if endings.entries.len() > 1 => {
-                endings.entries.pop();
-            }
-            Flaw::RepeatsEntries => endings.cursor = asked,
-            _ => {}
-        }
-        Ok(endings)
     }
 
     async fn purge(&self, mut retention: Retention) -> Result<u64, StoreError> {

@@ -6,20 +6,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use auth_tower::adapter::HandleSource;
 use auth_tower::layer::HttpFacts;
-use auth_tower::{DenialCode, Handle, OnOutage, Watch};
+use auth_tower::{DenialCode, Handle, OnOutage, Watch, adapter};
 
 use super::support::*;
 
 fn handle(world: &World, access: &str, on_outage: OnOutage) -> Handle {
     let request = build(ask("GET", "/").bearer(access));
-    let handle = world.auth.handle(on_outage);
-    handle.observe(&HttpFacts::new(
-        request.method(),
-        request.uri(),
-        request.headers(),
-        None,
-    ));
+    let handle = HandleSource::new(&world.auth).on_outage(on_outage).handle();
+    adapter::observe(
+        &handle,
+        &HttpFacts::new(request.method(), request.uri(), request.headers(), None),
+    );
     handle
 }
 
@@ -245,7 +244,7 @@ async fn a_watch_that_begins_in_an_outage_lasts_as_long_as_its_token_would_or_is
 #[tokio::test(start_paused = true)]
 async fn who_has_no_live_session_has_nothing_to_watch() {
     let world = World::new();
-    let nobody = world.auth.handle(OnOutage::Accept);
+    let nobody = HandleSource::new(&world.auth).handle();
     assert_eq!(nobody.watch().await.unwrap_err().code(), DenialCode::MissingToken);
     let alice = world.sign_in("alice").await;
     let before = handle(&world, &alice.access, OnOutage::Accept);

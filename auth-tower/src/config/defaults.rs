@@ -32,6 +32,16 @@ pub(crate) const MAX_STALENESS: Duration = Duration::from_secs(5);
 /// The longest wait of one read of the feed: an idle feed proves itself fresh this often.
 pub(crate) const FEED_WAIT: Duration = Duration::from_secs(1);
 
+/// How long a service that has just started lets a request wait until it knows of the revocations of the past.
+pub(crate) const FIRST_READ: Duration = Duration::from_secs(2);
+
+/// How long a service that keeps no sessions remembers revocations: longer than access tokens live anywhere. An entry costs about
+/// 300 bytes.
+pub(crate) const RESOURCE_MEMORY: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a client may take to send the body of an auth route.
+pub(crate) const BODY_DEADLINE: Duration = Duration::from_secs(10);
+
 /// About 30,000 tokens of usual size.
 pub(crate) const TOKEN_CACHE_BYTES: u64 = 32 * 1024 * 1024;
 

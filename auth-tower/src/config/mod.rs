@@ -31,21 +31,14 @@ pub enum OnOutage {
 /// A listener for [`Event`]s.
 pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 
-/// Every setting of an authority, not yet checked.
+/// What every role is told, not yet checked.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) issuer: String,
     pub(crate) audience: Vec<String>,
-    pub(crate) client_id: String,
-    pub(crate) access_lifetime: Duration,
     pub(crate) leeway: Duration,
-    pub(crate) auth_time: bool,
-    pub(crate) lifetime: Lifetime,
-    pub(crate) policy: Policy,
-    pub(crate) cookie: CookieConfig,
     pub(crate) transport: AccessTransport,
     pub(crate) csrf: CsrfPolicy,
-    pub(crate) store_deadline: Duration,
     pub(crate) max_staleness: Duration,
     pub(crate) token_cache_bytes: u64,
     pub(crate) renderer: Option<Renderer>,
@@ -58,9 +51,35 @@ impl Default for Settings {
         Self {
             issuer: String::new(),
             audience: Vec::new(),
+            leeway: Duration::ZERO,
+            transport: AccessTransport::Header,
+            csrf: CsrfPolicy::default(),
+            max_staleness: defaults::MAX_STALENESS,
+            token_cache_bytes: defaults::TOKEN_CACHE_BYTES,
+            renderer: None,
+            listener: None,
+            clock: Clock::system(),
+        }
+    }
+}
+
+/// What an authority is told beside, not yet checked.
+#[derive(Clone)]
+pub(crate) struct SessionSettings {
+    pub(crate) client_id: String,
+    pub(crate) access_lifetime: Duration,
+    pub(crate) auth_time: bool,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) policy: Policy,
+    pub(crate) cookie: CookieConfig,
+    pub(crate) store_deadline: Duration,
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self {
             client_id: defaults::CLIENT_ID.to_owned(),
             access_lifetime: defaults::ACCESS_LIFETIME,
-            leeway: Duration::ZERO,
             auth_time: false,
             lifetime: Lifetime {
                 idle: defaults::IDLE_LIFETIME,
@@ -71,64 +90,27 @@ impl Default for Settings {
                 reuse: Reuse::Recover,
             },
             cookie: CookieConfig::new("__Host-refresh"),
-            transport: AccessTransport::Header,
-            csrf: CsrfPolicy::default(),
             store_deadline: defaults::STORE_DEADLINE,
-            max_staleness: defaults::MAX_STALENESS,
-            token_cache_bytes: defaults::TOKEN_CACHE_BYTES,
-            renderer: None,
-            listener: None,
-            clock: Clock::system(),
         }
     }
 }
 
 impl Settings {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let invalid = |setting, problem| Err(ConfigError::invalid(setting, problem));
-        let text = |value: &str| !value.is_empty() && !value.chars().any(char::is_control);
         if self.issuer.is_empty() {
             return Err(ConfigError::Missing("issuer"));
         }
         if self.audience.is_empty() {
             return Err(ConfigError::Missing("audience"));
         }
-        if !text(&self.issuer) {
+        if !is_text(&self.issuer) {
             return invalid("issuer", "must be text without control characters");
         }
-        if !self.audience.iter().all(|audience| text(audience)) {
+        if !self.audience.iter().all(|audience| is_text(audience)) {
             return invalid("audience", "must be text without control characters, and not empty");
-        }
-        if !text(&self.client_id) {
-            return invalid("client_id", "must be text without control characters, and not empty");
-        }
-        if self.access_lifetime < Duration::from_secs(1) {
-            return invalid("access_lifetime", "must be at least one second");
-        }
-        if self.access_lifetime > defaults::MAX_COOKIE_AGE {
-            return invalid("access_lifetime", "must be at most 400 days");
         }
         if self.leeway > defaults::MAX_LEEWAY {
             return invalid("leeway", "must be at most 10 seconds");
-        }
-        if self.lifetime.idle < Duration::from_secs(1) {
-            return invalid("idle_lifetime", "must be at least one second");
-        }
-        if self.lifetime.absolute > defaults::MAX_COOKIE_AGE {
-            return invalid(
-                "absolute_lifetime",
-                "must be at most 400 days: browsers cut a cookie's age to that",
-            );
-        }
-        if self.lifetime.idle > self.lifetime.absolute {
-            return Err(ConfigError::Contradiction {
-                first: "idle_lifetime",
-                second: "absolute_lifetime",
-                problem: "a session cannot be idle for longer than it lives",
-            });
-        }
-        if self.store_deadline.is_zero() || self.store_deadline > defaults::MAX_DEADLINE {
-            return invalid("store_deadline", "must be longer than zero and at most one minute");
         }
         if self.max_staleness > defaults::MAX_MAX_STALENESS {
             return invalid("max_staleness", "must be at most one hour");
@@ -151,16 +133,61 @@ impl Settings {
         if !self.csrf.required_header.is_none_or(header) {
             return invalid("required_header", "must be a header's name in lower case");
         }
-        self.cookie.check()?;
         if let AccessTransport::Cookie(access) = &self.transport {
             access.check()?;
-            if access.name == self.cookie.name {
-                return Err(ConfigError::Contradiction {
-                    first: "refresh_cookie",
-                    second: "access_transport",
-                    problem: "the two cookies need different names",
-                });
-            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name in a token is one that can be compared and printed.
+fn is_text(value: &str) -> bool {
+    !value.is_empty() && !value.chars().any(char::is_control)
+}
+
+fn invalid(setting: &'static str, problem: &'static str) -> Result<(), ConfigError> {
+    Err(ConfigError::invalid(setting, problem))
+}
+
+impl SessionSettings {
+    pub(crate) fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
+        if !is_text(&self.client_id) {
+            return invalid("client_id", "must be text without control characters, and not empty");
+        }
+        if self.access_lifetime < Duration::from_secs(1) {
+            return invalid("access_lifetime", "must be at least one second");
+        }
+        if self.access_lifetime > defaults::MAX_COOKIE_AGE {
+            return invalid("access_lifetime", "must be at most 400 days");
+        }
+        if self.lifetime.idle < Duration::from_secs(1) {
+            return invalid("idle_lifetime", "must be at least one second");
+        }
+        if self.lifetime.absolute > defaults::MAX_COOKIE_AGE {
+            return invalid(
+                "absolute_lifetime",
+                "must be at most 400 days: browsers cut a cookie's age to that",
+            );
+        }
+        if self.lifetime.idle > self.lifetime.absolute {
+            return Err(ConfigError::Contradiction {
+                first: "idle_lifetime",
+                second: "absolute_lifetime",
+                problem: "a session cannot be idle for longer than it lives",
+            });
+        }
+        if self.store_deadline.is_zero() || self.store_deadline > defaults::MAX_DEADLINE {
+            return invalid("store_deadline", "must be longer than zero and at most one minute");
+        }
+        self.cookie.check()?;
+        if let AccessTransport::Cookie(access) = &settings.transport
+            && access.name == self.cookie.name
+        {
+            return Err(ConfigError::Contradiction {
+                first: "refresh_cookie",
+                second: "access_transport",
+                problem: "the two cookies need different names",
+            });
         }
         Ok(())
     }

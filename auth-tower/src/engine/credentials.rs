@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::Core;
 use crate::clock::Timestamp;
 use crate::config::cookie::AccessTransport;
 use crate::csrf::CookieAuthority;
-use crate::engine::Engine;
 use crate::facts::RequestFacts;
 use crate::id::SessionId;
 use crate::token::refresh::PresentedRefresh;
@@ -51,10 +51,21 @@ pub(crate) struct RefreshCookies {
     pub(crate) authentic: Vec<PresentedRefresh>,
 }
 
-/// How many sessions' cookies one request may have tried against the store.
-const MAX_SESSIONS_TRIED: usize = 4;
+impl RefreshCookies {
+    /// Those of a request that sent none, or whose service keeps no sessions.
+    pub(crate) const fn none() -> Self {
+        Self {
+            authority: CookieAuthority::Absent,
+            sent: false,
+            authentic: Vec::new(),
+        }
+    }
+}
 
-impl Engine {
+/// How many sessions' cookies one request may have tried against the store.
+pub(crate) const MAX_SESSIONS_TRIED: usize = 4;
+
+impl Core {
     /// Reads the access token off a request, and whether it came in a cookie. No I/O.
     pub(crate) fn access(&self, facts: &(impl RequestFacts + ?Sized), now: Timestamp) -> (Access, bool) {
         let verify = |token: &[u8]| match self.verifier.verify(token, now) {
@@ -92,31 +103,5 @@ impl Engine {
             }
         }
         (found, true)
-    }
-
-    /// Reads the refresh cookies off a request. No I/O: what is not authentic goes no further.
-    pub(crate) fn refresh_cookies(&self, facts: &(impl RequestFacts + ?Sized)) -> RefreshCookies {
-        let mut found = RefreshCookies {
-            authority: self.settings.csrf.judge(facts),
-            sent: false,
-            authentic: Vec::new(),
-        };
-        cookies::values(facts, &self.settings.cookie.name, &mut |value| {
-            found.sent = true;
-            let Some(presented) = self.keys.authenticate_refresh(value) else {
-                return;
-            };
-            let room = found.authentic.len() < MAX_SESSIONS_TRIED;
-            match found
-                .authentic
-                .iter_mut()
-                .find(|other| other.session_id == presented.session_id)
-            {
-                Some(other) if other.generation < presented.generation => *other = presented,
-                None if room => found.authentic.push(presented),
-                _ => {}
-            }
-        });
-        found
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::authority::Authority;
 use crate::accounts::erased::RawGrant;
 use crate::clock::Timestamp;
 use crate::config::defaults;
-use crate::engine::Engine;
 use crate::engine::outcome::{End, ExchangeError, Exchanged, Outcome, RefreshCookie};
 use crate::events::Event;
 use crate::id::{SessionId, Subject};
@@ -18,7 +18,7 @@ use crate::token::issuer::{Draft, Issued};
 use crate::token::refresh::PresentedRefresh;
 use crate::wire::denial::DenialCode;
 
-impl Engine {
+impl Authority {
     /// Exchanges an authentic refresh token, sharing the work with every other request that presents the same one.
     pub(crate) async fn exchange(self: &Arc<Self>, presented: &PresentedRefresh) -> Outcome {
         // A second turn means that the session may have been ended while the answer was made, so the store decides.
@@ -31,7 +31,7 @@ impl Engine {
             };
             let key = (presented.session_id, presented.generation);
             let outcome = self
-                .flights
+                .exchanges
                 .join(key, &self.clock, &self.revocations, &lost, begin)
                 .await;
             match &outcome {
@@ -55,7 +55,7 @@ impl Engine {
     }
 
     async fn try_exchange(&self, presented: &PresentedRefresh) -> Result<(Exchanged, Duration), ExchangeError> {
-        let policy = &self.settings.policy;
+        let policy = &self.sessions.policy;
         // A strict session does not forgive a rotation whose answer never left, so the one thing that may still fail comes
         // before it, for a second round trip.
         let early = match policy.reuse {
@@ -72,7 +72,7 @@ impl Engine {
                     current,
                     Some((
                         current,
-                        (now + self.settings.lifetime.idle).min(before.absolute_expires_at),
+                        (now + self.sessions.lifetime.idle).min(before.absolute_expires_at),
                     )),
                     third,
                 )
@@ -83,7 +83,7 @@ impl Engine {
             }
             Decision::Keep => {
                 if !before.rotation.seen {
-                    self.saw(presented.session_id, before.rotation.current);
+                    self.acknowledge(presented.session_id, before.rotation.current);
                 }
                 (before.rotation.current, None, policy.grace.saturating_sub(age))
             }
@@ -139,8 +139,8 @@ impl Engine {
     /// Asks the store for the step that is nearly always right, and judges what it saw. Only a heal or a recovery needs a
     /// second round trip.
     async fn step(&self, presented: &PresentedRefresh) -> Result<(SessionRecord, Decision, Timestamp), ExchangeError> {
-        let policy = &self.settings.policy;
-        let idle = self.settings.lifetime.idle;
+        let policy = &self.sessions.policy;
+        let idle = self.sessions.lifetime.idle;
         let generation = presented.generation;
         let mut step = Advance {
             expected: generation,
@@ -208,10 +208,10 @@ impl Engine {
             generation,
             client_id: &record.client_id,
             scope: grant.scope.as_deref(),
-            auth_time: self.settings.auth_time.then(|| record.created_at.as_secs()),
+            auth_time: self.sessions.auth_time.then(|| record.created_at.as_secs()),
             app: &grant.claims,
             // No access token outlives its session's last day.
-            lifetime: self.settings.access_lifetime.min(left),
+            lifetime: self.sessions.access_lifetime.min(left),
         };
         let issued = self.issuer.issue(&draft, self.now()).map_err(|error| {
             tracing::error!(target: "auth", %error, "an access token cannot be issued");

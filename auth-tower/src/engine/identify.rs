@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::{Engine, Role};
 use crate::clock::Timestamp;
-use crate::config::OnOutage;
+use crate::config::{OnOutage, defaults};
 use crate::csrf::CookieAuthority;
-use crate::engine::Engine;
 use crate::engine::credentials::{Access, RefreshCookies};
 use crate::engine::outcome::{CookieOutcome, ExchangeError};
 use crate::revocation::registry::Liveness;
@@ -33,24 +33,38 @@ impl Engine {
 
     fn admit(&self, token: &Arc<VerifiedToken>) -> Identity {
         use std::sync::atomic::Ordering::Relaxed;
-        if !token.marked.load(Relaxed)
-            && !token.marked.swap(true, Relaxed)
+        if !token.acknowledged.load(Relaxed)
+            && !token.acknowledged.swap(true, Relaxed)
+            && let Some(authority) = self.authority()
             && let Some(generation) = token.registered.generation()
         {
-            self.saw(token.registered.session_id(), generation);
+            authority.acknowledge(token.registered.session_id(), generation);
         }
         Identity::User(token.clone())
     }
 
-    /// Asks the store about a valid token's session, because memory cannot tell.
+    /// What a valid token's session comes to, because memory alone cannot tell.
     pub(crate) async fn look_up(&self, token: &Arc<VerifiedToken>, on_outage: OnOutage) -> Identity {
-        let session = token.registered.session_id();
+        let status = match self.role() {
+            Role::Authority(authority) => authority.ask(token.registered.session_id()).await,
+            // There is no store to ask. Until the log was read for the first time, a service does not know what it has missed.
+            Role::Resource => {
+                self.revocations.first_read(defaults::FIRST_READ).await;
+                match self.revocations.check(token, self.now()) {
+                    Liveness::Live => return self.admit(token),
+                    Liveness::Revoked => SessionStatus::Revoked,
+                    Liveness::Unclear if self.revocations.was_issued_since(token) => return self.admit(token),
+                    Liveness::Unclear => SessionStatus::Revoked,
+                    Liveness::Stale => SessionStatus::Unreachable,
+                }
+            }
+        };
         let unclear = self.revocations.check(token, self.now()) == Liveness::Unclear;
-        match self.revocations.ask(&self.calls, &*self.store, session).await {
+        match status {
             SessionStatus::Revoked => Identity::Refused(self.denial(DenialCode::TokenRevoked).presented(true)),
-            // A token may outlive its session's lapse, but not its ending.
-            SessionStatus::Live { .. } | SessionStatus::Lapsed => self.admit(token),
-            // An ending is known that may well cover this session, so an outage does not open it again.
+            // A token may outlive its session's expiry, but not its revocation.
+            SessionStatus::Live { .. } | SessionStatus::Expired => self.admit(token),
+            // A revocation is known that may well cover this session, so an outage does not open it again.
             SessionStatus::Unknown | SessionStatus::Unreachable if unclear => Identity::Refused(self.unavailable()),
             SessionStatus::Unknown | SessionStatus::Unreachable => match on_outage {
                 OnOutage::Accept => self.admit(token),
@@ -61,10 +75,9 @@ impl Engine {
 
     /// The whole table: who is asking, given what the access token and the cookies came to.
     ///
-    /// `exchanged` receives what an exchange wants written onto the response, and `over` the end of a session whose cookie
-    /// is to be cleared.
+    /// `outcome` receives what an exchange wants written onto the response, or that a cookie is to be cleared.
     pub(crate) async fn identify(
-        self: &Arc<Self>,
+        &self,
         access: &Access,
         cookies: &RefreshCookies,
         on_outage: OnOutage,
@@ -106,28 +119,22 @@ impl Engine {
                 _ => without_cookie(),
             };
         }
-        let mut over = None;
-        for refresh in &cookies.authentic {
-            if wanted.is_some_and(|session| session != refresh.session_id) {
-                continue;
-            }
-            match self.exchange(refresh).await {
-                Ok(exchanged) => {
-                    let token = exchanged.issued.verified.clone();
-                    outcome(CookieOutcome::Exchanged(exchanged));
-                    return Identity::User(token);
-                }
-                Err(ExchangeError::Over(end)) => over = over.or(Some(end)),
-                Err(ExchangeError::Unavailable(denial)) => return Identity::Refused(denial.presented(presented)),
-            }
-        }
-        // Either there was none of the wanted session, or each that there was came to an end.
-        let Some(end) = over else {
-            return Identity::Refused(self.denial(DenialCode::InvalidToken).presented(true));
+        let Some(authority) = self.authority() else {
+            return without_cookie();
         };
-        if end.clears_cookie() {
-            outcome(CookieOutcome::Over);
+        match authority.exchange_first(cookies, wanted).await {
+            Ok(Some(exchanged)) => {
+                let token = exchanged.issued.verified.clone();
+                outcome(CookieOutcome::Exchanged(exchanged));
+                Identity::User(token)
+            }
+            // No cookie is of the session that the access token names.
+            Ok(None) => Identity::Refused(self.denial(DenialCode::InvalidToken).presented(true)),
+            Err(ExchangeError::Over(end)) => {
+                outcome(CookieOutcome::Over(end));
+                refuse_or_anonymous(self.denial(end.code()))
+            }
+            Err(ExchangeError::Unavailable(denial)) => Identity::Refused(denial.presented(presented)),
         }
-        refuse_or_anonymous(self.denial(end.code()))
     }
 }

@@ -14,8 +14,8 @@ use crate::wire::denial::{Denial, DenialCode};
 #[derive(Debug)]
 pub(crate) enum CookieOutcome {
     Exchanged(Arc<Exchanged>),
-    /// Its session is definitively over: the cookie is cleared.
-    Over,
+    /// Its session is over.
+    Over(End),
 }
 
 /// Why an exchange gave nothing.

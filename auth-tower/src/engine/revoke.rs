@@ -1,14 +1,20 @@
-//! RevocationEvent sessions: here at once, and everywhere by the feed.
+//! Ending sessions: here at once, and everywhere by the feed.
 
-use crate::engine::Engine;
+use super::authority::Authority;
 use crate::events::Event;
 use crate::id::{SessionId, Subject};
+use crate::revocation::watchers::SessionStatus;
 use crate::session::EndReason;
 use crate::store::StoreError;
 use crate::store::feed::{RevocationEvent, Revoked};
 use crate::wire::denial::Denial;
 
-impl Engine {
+impl Authority {
+    /// Asks the store whether a session lives, and takes in what it says.
+    pub(crate) async fn ask(&self, session: SessionId) -> SessionStatus {
+        self.revocations.ask(&self.guard, &*self.store, session).await
+    }
+
     /// Ends one session, here at once and everywhere by the feed. Returns whether it was live.
     pub(crate) async fn end_session(&self, session: SessionId, reason: EndReason) -> Result<bool, Denial> {
         let before = match self.stored(self.store.end(session, reason)).await {

@@ -22,7 +22,7 @@ pub(crate) struct Acknowledgements {
 const CAPACITY: usize = 100_000;
 const BATCH: usize = 1_000;
 
-/// How long marks gather before they are written together; well within the promised second.
+/// How long acknowledgements gather before they are written together; well within the promised second.
 const GATHER: Duration = Duration::from_millis(200);
 
 impl Acknowledgements {
@@ -47,33 +47,33 @@ impl Acknowledgements {
                 generation: *generation,
             })
             .collect();
-        for mark in &batch {
-            waiting.remove(&mark.id);
+        for acknowledgement in &batch {
+            waiting.remove(&acknowledgement.id);
         }
         batch
     }
 }
 
-/// Writes marks until the task is aborted.
+/// Writes acknowledgements until the task is aborted.
 pub(crate) async fn write(
     store: Arc<dyn ErasedStore>,
-    calls: Arc<StoreGuard>,
-    marks: Arc<Acknowledgements>,
+    guard: Arc<StoreGuard>,
+    acknowledgements: Arc<Acknowledgements>,
     deadline: Duration,
 ) {
     loop {
-        marks.arrived.notified().await;
+        acknowledgements.arrived.notified().await;
         tokio::time::sleep(GATHER).await;
         loop {
-            let batch = marks.take();
+            let batch = acknowledgements.take();
             if batch.is_empty() {
                 break;
             }
-            let written = calls.within(deadline, store.acknowledge(batch.clone())).await;
+            let written = guard.within(deadline, store.acknowledge(batch.clone())).await;
             if let Err(error) = written {
                 tracing::warn!(target: "auth", %error, "arrived generations could not be noted yet");
-                for mark in batch {
-                    marks.add(mark.id, mark.generation);
+                for acknowledgement in batch {
+                    acknowledgements.add(acknowledgement.id, acknowledgement.generation);
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 break;

@@ -125,7 +125,7 @@ impl SingleFlight {
         }
     }
 
-    pub(crate) fn saw(&self, session: SessionId, generation: u32) {
+    pub(crate) fn acknowledge(&self, session: SessionId, generation: u32) {
         self.seen.entry(session).and_upsert_with(|old| match old {
             Some(old) => (*old.value()).max(generation),
             None => generation,

@@ -1,23 +1,21 @@
 //! Numbers for whoever is woken at night, through the `metrics` facade (feature `metrics`); without the feature, nothing.
 
+use std::time::Duration;
+
 #[cfg(feature = "metrics")]
 use metrics::{counter, gauge};
 
-use crate::clock::Timestamp;
-use crate::clock::synced::SharedClock;
-use crate::revocation::registry::Revocations;
-
 /// `auth_revocation_feed_age_seconds` and `auth_store_clock_offset_seconds`.
-pub(crate) fn feed(revocations: &Revocations, clock: &SharedClock, now: Timestamp) {
+pub(crate) fn feed(age: Option<Duration>, clock_offset_millis: i64) {
     #[cfg(feature = "metrics")]
     {
-        if let Some(age) = revocations.feed_age(now) {
+        if let Some(age) = age {
             gauge!("auth_revocation_feed_age_seconds").set(age);
         }
-        gauge!("auth_store_clock_offset_seconds").set(clock.offset_millis() as f64 / 1_000.0);
+        gauge!("auth_store_clock_offset_seconds").set(clock_offset_millis as f64 / 1_000.0);
     }
     #[cfg(not(feature = "metrics"))]
-    let _ = (revocations, clock, now);
+    let _ = (age, clock_offset_millis);
 }
 
 /// `auth_store_failures_total`: a call that failed or took too long.

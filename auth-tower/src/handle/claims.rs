@@ -27,7 +27,7 @@ impl<C: Send + Sync + 'static> Claims<C> {
 
 impl<C> Claims<C> {
     /// The registered claims: subject, session, scope, times.
-    pub fn token(&self) -> &RegisteredClaims {
+    pub fn registered(&self) -> &RegisteredClaims {
         &self.token.registered
     }
 

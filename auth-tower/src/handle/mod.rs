@@ -17,7 +17,6 @@ use crate::config::OnOutage;
 use crate::engine::Engine;
 use crate::engine::credentials::{Access, RefreshCookies};
 use crate::engine::identify::Identity;
-use crate::engine::outcome::CookieOutcome;
 use crate::facts::RequestFacts;
 use crate::handle::response::Pending;
 use crate::token::verified::VerifiedToken;
@@ -25,8 +24,7 @@ use crate::wire::denial::Denial;
 
 /// What a layer leaves in a request's extensions.
 ///
-/// Nothing is verified until somebody asks; then it happens once. After the handler, the layer asks
-/// [`response_headers`](Self::response_headers) what to write. Cheap to clone.
+/// Nothing is verified until an extractor, a guard or [`claims`](Self::claims) asks; then it happens once. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle(Arc<Shared>);
 
@@ -55,9 +53,9 @@ impl Handle {
         }))
     }
 
-    /// Reads what matters off the request, once. If memory can already tell who is asking, [`claims_now`](Self::claims_now) has the
-    /// answer afterwards.
-    pub fn observe(&self, facts: &(impl RequestFacts + ?Sized)) {
+    /// Reads what matters off the request, once. If memory can already tell who is asking, `claims_now` has the answer
+    /// afterwards.
+    pub(crate) fn observe(&self, facts: &(impl RequestFacts + ?Sized)) {
         let shared = &self.0;
         // Read once: on the warm path the clock is a part of the price.
         let now = shared.engine.now();
@@ -76,7 +74,10 @@ impl Handle {
 
     /// Reads the refresh cookies too, for what acts on them whatever the access token says.
     pub(crate) fn observe_cookies(&self, facts: &(impl RequestFacts + ?Sized)) {
-        self.0.cookies.get_or_init(|| self.0.engine.refresh_cookies(facts));
+        self.0.cookies.get_or_init(|| match self.0.engine.authority() {
+            Some(authority) => authority.refresh_cookies(facts),
+            None => RefreshCookies::none(),
+        });
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -91,8 +92,10 @@ impl Handle {
         self.0.access.get().map_or(&Access::Absent, |(access, _)| access)
     }
 
-    pub(crate) fn cookies(&self) -> Option<&RefreshCookies> {
-        self.0.cookies.get()
+    /// The refresh cookies. A request that nobody observed is one without credentials.
+    pub(crate) fn cookies(&self) -> &RefreshCookies {
+        static NOTHING: RefreshCookies = RefreshCookies::none();
+        self.0.cookies.get().unwrap_or(&NOTHING)
     }
 
     /// Who is asking, if that is known without waiting.
@@ -101,24 +104,14 @@ impl Handle {
     }
 
     pub(crate) async fn identity(&self) -> &Identity {
-        // A request that nobody observed is one without credentials.
-        static NOTHING: RefreshCookies = RefreshCookies {
-            authority: crate::csrf::CookieAuthority::Absent,
-            sent: false,
-            authentic: Vec::new(),
-        };
         let shared = &self.0;
         shared
             .identity
             .get_or_init(|| async {
-                let cookies = shared.cookies.get().unwrap_or(&NOTHING);
-                let mut write = |outcome: CookieOutcome| match outcome {
-                    CookieOutcome::Exchanged(exchanged) => self.exchanged(&exchanged),
-                    CookieOutcome::Over => self.clear(),
-                };
+                let mut write = |outcome| self.apply(outcome);
                 let identity = shared
                     .engine
-                    .identify(self.access(), cookies, shared.on_outage, &mut write)
+                    .identify(self.access(), self.cookies(), shared.on_outage, &mut write)
                     .await;
                 self.drop_refused_cookie(&identity);
                 identity
@@ -129,7 +122,7 @@ impl Handle {
     /// The verified token, if memory already knows it; `None` if it takes [`claims`](Self::claims) to tell.
     ///
     /// This is the warm path: a shell whose extractors cannot wait uses it first.
-    pub fn claims_now<C: Send + Sync + 'static>(&self) -> Option<Result<Claims<C>, Denial>> {
+    pub(crate) fn claims_now<C: Send + Sync + 'static>(&self) -> Option<Result<Claims<C>, Denial>> {
         self.known().map(|identity| self.required(identity))
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -11,15 +11,12 @@ use crate::accounts::PasswordCredentials;
 use crate::clock::Timestamp;
 use crate::config::defaults;
 use crate::csrf::CookieAuthority;
-use crate::engine::credentials::{Access, RefreshCookies};
-use crate::engine::outcome::{ExchangeError, RefreshCookie};
-use crate::events::Event;
+use crate::engine::authority::Authority;
+use crate::engine::outcome::ExchangeError;
 use crate::facts::RequestFacts;
 use crate::id::{SessionId, Subject};
 use crate::session::{ClientInfo, EndReason, SessionRecord};
-use crate::store::StoreError;
-use crate::store::session::NewSession;
-use crate::token::refresh::SessionSecret;
+use crate::token::issuer::Issued;
 use crate::wire::bearer::user_agent;
 use crate::wire::denial::{Denial, DenialCode};
 
@@ -29,6 +26,7 @@ use crate::wire::denial::{Denial, DenialCode};
 #[derive(Clone)]
 pub struct Session {
     handle: Handle,
+    authority: Arc<Authority>,
     ip: Option<IpAddr>,
     user_agent: Option<String>,
 }
@@ -93,15 +91,26 @@ impl SessionInfo {
     }
 }
 
-/// Well within what a verifier grants another server's clock.
-const CLOCKS_APART: Duration = Duration::from_secs(5);
-
 impl Session {
-    /// The session of an observed request. Shells call it; it judges nothing yet.
-    pub fn observe(handle: &Handle, facts: &(impl RequestFacts + ?Sized)) -> Self {
+    /// The session of a request, which is observed by this. Nothing is judged yet.
+    pub(crate) fn of(handle: &Handle, facts: &(impl RequestFacts + ?Sized)) -> Result<Self, Denial> {
+        let Some(authority) = handle.engine().authority() else {
+            return Err(Denial::missing_layer(
+                "the layer of an authority: a service that only verifies has no sessions",
+            ));
+        };
+        Ok(Self::of_authority(handle, authority, facts))
+    }
+
+    pub(crate) fn of_authority(
+        handle: &Handle,
+        authority: &Arc<Authority>,
+        facts: &(impl RequestFacts + ?Sized),
+    ) -> Self {
         handle.observe(facts);
         handle.observe_cookies(facts);
         Self {
+            authority: authority.clone(),
             handle: handle.clone(),
             ip: facts.client_ip(),
             user_agent: user_agent(facts),
@@ -123,14 +132,8 @@ impl Session {
     /// 401 `invalid_credentials`, 403 for a request from another site, 429, 503.
     pub async fn log_in(&self, login: &PasswordCredentials) -> Result<TokenResponse, Denial> {
         self.forbid_cross_site()?;
-        let engine = self.handle.engine();
-        match engine.accounted(engine.accounts.verify(login)).await? {
-            Some(subject) => self.begin(subject, login.client().clone()).await,
-            None => {
-                engine.raise(&Event::SignInRefused);
-                Err(engine.denial(DenialCode::InvalidCredentials))
-            }
-        }
+        let subject = self.authority.verify_password(login).await?;
+        self.begin(subject, login.client().clone()).await
     }
 
     /// Begins a session for a user whom the application has verified by its own means (a passkey, an identity provider).
@@ -139,84 +142,12 @@ impl Session {
     /// 401 `invalid_credentials` if the accounts have no claims for the subject, 403 for a request from another site, 503.
     pub async fn begin(&self, subject: Subject, client: ClientInfo) -> Result<TokenResponse, Denial> {
         self.forbid_cross_site()?;
-        let engine = self.handle.engine();
-        let Some(grant) = engine.accounted(engine.accounts.claims(&subject)).await? else {
-            engine.raise(&Event::SignInRefused);
-            return Err(engine.denial(DenialCode::InvalidCredentials));
-        };
-        let secret = SessionSecret::generate(&subject.key());
-        let session = secret.session_id();
-        let lifetime = engine.settings.lifetime;
-        let new = NewSession {
-            id: session,
-            subject: subject.clone(),
-            client_id: engine.settings.client_id.as_str().into(),
-            lifetime,
-            client,
-        };
-        // Before the session is kept: claims that make no token leave no session behind.
-        let draft = SessionRecord::begin(
-            session,
-            subject.clone(),
-            new.client_id.clone(),
-            lifetime,
-            ClientInfo::default(),
-            engine.now(),
-        );
-        let generation = draft.rotation.current;
-        let issue = |record: &SessionRecord| {
-            engine
-                .issue(record, &subject, generation, &grant, lifetime.absolute)
-                .map_err(|error| match error {
-                    ExchangeError::Unavailable(denial) => denial,
-                    ExchangeError::Over(_) => engine.denial(DenialCode::Internal),
-                })
-        };
-        let mut issued = issue(&draft)?;
-        let token = engine
-            .keys
-            .mint_refresh(&secret, generation)
-            .map_err(|_| engine.denial(DenialCode::Internal))?;
-        let known = engine.revocations.log_version();
-        let record = engine
-            .stored(engine.store.create(new))
-            .await
-            .map_err(|error| match error {
-                StoreError::Full => engine
-                    .denial(DenialCode::StoreUnavailable)
-                    .with_retry_after(Duration::from_secs(60)),
-                _ => engine.unavailable(),
-            })?;
-        engine.revocations.confirm_live(session, known);
-        // The first answer of a store whose clock is far from this machine's: the other instances go by the store's.
-        if record.created_at.distance(draft.created_at) > CLOCKS_APART {
-            issued = issue(&record)?;
-        }
-        let max_age = record.expires_at().since(record.created_at);
-        self.handle.write(&issued, Some(&RefreshCookie { token, max_age }));
-        engine.raise(&Event::SignedIn { subject, session });
-        self.end_previous(session).await;
-        Ok(TokenResponse {
-            access_token: self.handle.token_in_body(&issued.token),
-            token_type: "Bearer",
-            expires_in: issued.expires_in,
-            session_id: session,
-        })
-    }
-
-    /// The browser's earlier sessions are over once it has a new one (OWASP ASVS 7.2.4).
-    async fn end_previous(&self, begun: SessionId) {
-        let Some(cookies) = self.handle.cookies() else { return };
-        for previous in &cookies.authentic {
-            if previous.session_id != begun {
-                // The sign-in stands all the same; the failure has been logged.
-                let _ = self
-                    .handle
-                    .engine()
-                    .end_session(previous.session_id, EndReason::Replaced)
-                    .await;
-            }
-        }
+        let begun = self.authority.sign_in(subject, client).await?;
+        self.handle.hand_out_new(&begun.issued, &begun.refresh);
+        self.authority
+            .replace(&self.handle.cookies().authentic, begun.session)
+            .await;
+        Ok(self.token_response(&begun.issued))
     }
 
     /// Exchanges the refresh cookie on purpose, as `POST /auth/refresh` does.
@@ -225,35 +156,30 @@ impl Session {
     /// 401 with the reason, 403 for a request from another site, 503.
     pub async fn refresh(&self) -> Result<TokenResponse, Denial> {
         self.forbid_cross_site()?;
-        let engine = self.handle.engine();
-        let Some(cookies) = self.handle.cookies().filter(|cookies| cookies.sent) else {
-            return Err(engine.denial(DenialCode::MissingRefreshToken));
-        };
-        let mut over = None;
-        for presented in &cookies.authentic {
-            match engine.exchange(presented).await {
-                Ok(exchanged) => {
-                    self.handle.hand_out(&exchanged);
-                    let issued = &exchanged.issued;
-                    return Ok(TokenResponse {
-                        access_token: self.handle.token_in_body(&issued.token),
-                        token_type: "Bearer",
-                        expires_in: issued.expires_in,
-                        session_id: issued.verified.registered.session_id(),
-                    });
-                }
-                Err(ExchangeError::Over(end)) => over = over.or(Some(end)),
-                Err(ExchangeError::Unavailable(denial)) => return Err(denial),
-            }
+        let cookies = self.handle.cookies();
+        if !cookies.sent {
+            return Err(self.authority.denial(DenialCode::MissingRefreshToken));
         }
-        match over {
-            None => Err(engine.denial(DenialCode::InvalidRefreshToken)),
-            Some(end) => {
-                if end.clears_cookie() {
-                    self.handle.clear();
-                }
-                Err(engine.denial(end.code()))
+        match self.authority.exchange_first(cookies, None).await {
+            Ok(Some(exchanged)) => {
+                self.handle.hand_out(&exchanged);
+                Ok(self.token_response(&exchanged.issued))
             }
+            Ok(None) => Err(self.authority.denial(DenialCode::InvalidRefreshToken)),
+            Err(ExchangeError::Over(end)) => {
+                self.handle.drop_cookie_of(end);
+                Err(self.authority.denial(end.code()))
+            }
+            Err(ExchangeError::Unavailable(denial)) => Err(denial),
+        }
+    }
+
+    fn token_response(&self, issued: &Issued) -> TokenResponse {
+        TokenResponse {
+            access_token: self.handle.token_in_body(&issued.token),
+            token_type: "Bearer",
+            expires_in: issued.expires_in,
+            session_id: issued.verified.registered.session_id(),
         }
     }
 
@@ -263,29 +189,11 @@ impl Session {
     /// # Errors
     /// 403 for a request from another site without a bearer token, 503.
     pub async fn log_out(&self) -> Result<(), Denial> {
-        let engine = self.handle.engine();
-        let by_token = match self.handle.access() {
-            Access::Valid(token) => Some(token.registered.session_id()),
-            Access::Expired(session) => Some(*session),
-            Access::Absent | Access::Malformed | Access::UnknownKey | Access::Invalid | Access::CrossSite => None,
-        };
-        let authority = self
-            .handle
-            .cookies()
-            .map_or(CookieAuthority::Absent, |cookies| cookies.authority);
-        if by_token.is_none() && authority == CookieAuthority::Refused {
-            return Err(engine.denial(DenialCode::CrossSiteRequest));
-        }
-        let mut sessions: Vec<SessionId> = by_token.into_iter().collect();
-        if let (CookieAuthority::Full, Some(cookies)) = (authority, self.handle.cookies()) {
-            sessions.extend(cookies.authentic.iter().map(|presented| presented.session_id));
-        }
-        sessions.dedup();
-        for session in sessions {
-            engine.end_session(session, EndReason::SignedOut).await?;
-        }
-        // Otherwise only the token spoke, and the cookie may be a different session's.
-        if authority == CookieAuthority::Full {
+        if self
+            .authority
+            .sign_out(self.handle.access(), self.handle.cookies())
+            .await?
+        {
             self.handle.clear();
         }
         Ok(())
@@ -315,8 +223,7 @@ impl Session {
 
     async fn end_all_but(&self, keep: Option<SessionId>) -> Result<u64, Denial> {
         let user = self.handle.user().await?;
-        self.handle
-            .engine()
+        self.authority
             .end_all(user.registered.subject(), keep, EndReason::AllEnded)
             .await
     }
@@ -327,12 +234,12 @@ impl Session {
     /// As for a route that needs a user; 503.
     pub async fn list(&self) -> Result<Vec<SessionInfo>, Denial> {
         let user = self.handle.user().await?;
-        let engine = self.handle.engine();
-        let records = engine
-            .stored(engine.store.list(user.registered.subject(), defaults::LIST_LIMIT))
+        let authority = &self.authority;
+        let records = authority
+            .stored(authority.store.list(user.registered.subject(), defaults::LIST_LIMIT))
             .await;
         let current = user.registered.session_id();
-        let records = records.map_err(|_| engine.unavailable())?;
+        let records = records.map_err(|_| authority.unavailable())?;
         Ok(records
             .into_iter()
             .map(|record| SessionInfo::of(record, current))
@@ -345,16 +252,16 @@ impl Session {
     /// As for a route that needs a user; 404 if there is no such live session of the user's; 503.
     pub async fn end(&self, session: SessionId) -> Result<(), Denial> {
         let user = self.handle.user().await?;
-        let engine = self.handle.engine();
-        let found = engine
-            .stored(engine.store.find(session))
+        let authority = &self.authority;
+        let found = authority
+            .stored(authority.store.find(session))
             .await
-            .map_err(|_| engine.unavailable())?;
+            .map_err(|_| authority.unavailable())?;
         let own = found.is_some_and(|found| {
             found.record.subject == *user.registered.subject() && found.record.status(found.now).is_none()
         });
-        if !own || !engine.end_session(session, EndReason::EndedByOwner).await? {
-            return Err(engine.denial(DenialCode::NotFound));
+        if !own || !authority.end_session(session, EndReason::EndedByOwner).await? {
+            return Err(authority.denial(DenialCode::NotFound));
         }
         if session == user.registered.session_id() {
             self.clear_unless_others(|other| other == session);
@@ -365,19 +272,20 @@ impl Session {
     /// Clears the cookies, unless they may be another session's than those that `ended`: an access token can come with
     /// somebody else's cookie, and from another site's page.
     fn clear_unless_others(&self, ended: impl Fn(SessionId) -> bool) {
-        let own = |cookies: &RefreshCookies| {
-            cookies.authority == CookieAuthority::Full
-                && cookies.authentic.iter().all(|presented| ended(presented.session_id))
-        };
-        if self.handle.cookies().is_some_and(own) {
+        let cookies = self.handle.cookies();
+        let own = cookies.authority == CookieAuthority::Full
+            && cookies.authentic.iter().all(|presented| ended(presented.session_id));
+        if own {
             self.handle.clear();
         }
     }
 
     pub(crate) fn forbid_cross_site(&self) -> Result<(), Denial> {
-        match self.handle.cookies() {
-            Some(cookies) if cookies.authority == CookieAuthority::Full => Ok(()),
-            _ => Err(self.handle.engine().denial(DenialCode::CrossSiteRequest)),
+        match self.handle.cookies().authority {
+            CookieAuthority::Full => Ok(()),
+            CookieAuthority::Absent | CookieAuthority::Refused => {
+                Err(self.authority.denial(DenialCode::CrossSiteRequest))
+            }
         }
     }
 }

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Handle;
 use super::session::Session;
 use crate::clock::Timestamp;
-use crate::config::OnOutage;
-use crate::engine::Engine;
+use crate::config::{OnOutage, defaults};
+use crate::engine::{Engine, Role};
+use crate::id::SessionId;
 use crate::revocation::registry::Liveness;
 use crate::revocation::watchers::{SessionStatus, WatchGuard};
 use crate::token::verified::VerifiedToken;
@@ -31,17 +33,16 @@ use crate::wire::denial::{Denial, DenialCode};
 /// future of it are dropped. Nobody is woken but the watchers of the session in question.
 ///
 /// ```
+/// # use auth_tower::adapter::{self, HandleSource};
 /// # use auth_tower::layer::HttpFacts;
 /// # use auth_tower::Accounts;
 /// # use auth_tower::AccountsError;
 /// # use auth_tower::Auth;
 /// # use auth_tower::Denial;
 /// # use auth_tower::Grant;
-/// # use auth_tower::Handle;
 /// # use auth_tower::KeyRing;
 /// # use auth_tower::PasswordCredentials;
 /// # use auth_tower::MemoryStore;
-/// # use auth_tower::OnOutage;
 /// # use auth_tower::Session;
 /// # use auth_tower::Subject;
 /// # #[derive(Clone, serde::Serialize, serde::Deserialize)] struct User {}
@@ -70,11 +71,11 @@ use crate::wire::denial::{Denial, DenialCode};
 /// #     if let Some(token) = token { request = request.header("authorization", format!("Bearer {token}")); }
 /// #     let request = request.body(()).unwrap();
 /// #     let facts = HttpFacts::new(request.method(), request.uri(), request.headers(), None);
-/// #     Session::observe(&auth.handle(OnOutage::Accept), &facts)
+/// #     adapter::session(&HandleSource::new(&auth).handle(), &facts)
 /// # };
 /// # let login = PasswordCredentials::new("alice", "any", Default::default());
-/// # let signed_in = observe(None).log_in(&login).await?;
-/// # let session = observe(signed_in.access_token.as_deref());
+/// # let signed_in = observe(None)?.log_in(&login).await?;
+/// # let session = observe(signed_in.access_token.as_deref())?;
 ///
 /// let end = async {
 ///     # tokio::task::yield_now().await;
@@ -144,9 +145,24 @@ impl Handle {
 }
 
 impl Engine {
+    /// The store's word on a session; a service without a store hears of revocations from the feed alone.
+    async fn ask(&self, session: SessionId) -> SessionStatus {
+        match self.role() {
+            Role::Authority(authority) => authority.ask(session).await,
+            Role::Resource => SessionStatus::Unreachable,
+        }
+    }
+
+    /// How long a token lives at most, as far as this service knows.
+    fn access_lifetime(&self) -> Duration {
+        self.authority().map_or(defaults::ACCESS_LIFETIME, |authority| {
+            authority.sessions.access_lifetime
+        })
+    }
+
     async fn watch(self: &Arc<Self>, token: &VerifiedToken, on_outage: OnOutage) -> Result<Watch, Denial> {
         let session = token.registered.session_id();
-        let lifetime = self.settings.access_lifetime;
+        let lifetime = self.access_lifetime();
         let key = (session, on_outage);
         // Entered before the store is asked: what is ended after its answer is heard.
         let (ticket, confirmed) = self.revocations.watchers.enter(
@@ -158,16 +174,18 @@ impl Engine {
         );
         let over = |code| Err(self.denial(code).presented(true));
         if !confirmed || !self.revocations.knows_live(session, &token.subject_key) {
-            match self.revocations.ask(&self.calls, &*self.store, session).await {
+            match self.ask(session).await {
                 SessionStatus::Revoked => return over(DenialCode::TokenRevoked),
-                SessionStatus::Lapsed => return over(DenialCode::RefreshTokenExpired),
+                SessionStatus::Expired => return over(DenialCode::RefreshTokenExpired),
                 SessionStatus::Unknown | SessionStatus::Unreachable if on_outage == OnOutage::Refuse => {
                     return Err(self.unavailable());
                 }
                 SessionStatus::Unknown | SessionStatus::Unreachable => {}
-                word @ SessionStatus::Live { .. } => {
-                    let patience = self.revocations.patience(lifetime);
-                    self.revocations.watchers.record_status(key, word, self.now(), patience);
+                status @ SessionStatus::Live { .. } => {
+                    let tolerance = self.revocations.outage_tolerance(lifetime);
+                    self.revocations
+                        .watchers
+                        .record_status(key, status, self.now(), tolerance);
                 }
             }
         }

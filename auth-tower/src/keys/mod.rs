@@ -10,4 +10,5 @@ mod pem;
 pub(crate) mod refresh_key;
 pub(crate) mod ring;
 pub(crate) mod signing;
+pub(crate) mod source;
 pub(crate) mod verifying;

@@ -54,6 +54,10 @@ impl RequestFacts for HttpFacts<'_> {
         }
     }
 
+    fn path(&self) -> &str {
+        self.uri.path()
+    }
+
     fn query(&self) -> Option<&str> {
         self.uri.query()
     }

@@ -14,7 +14,7 @@ use super::body::ResponseBody;
 use crate::handle::Handle;
 use crate::handle::claims::Claims;
 use crate::wire::denial::Denial;
-use crate::wire::reply::Reply;
+use crate::wire::reply::{Reply, ReplyHeader};
 
 pin_project! {
     /// The answer of an [`AuthService`](super::AuthService): the inner one, with the handle's headers.
@@ -51,18 +51,17 @@ impl<F> fmt::Debug for ResponseFuture<F> {
     }
 }
 
-/// Appends cookies and replaces everything else.
-pub(super) fn write(headers: &[(&'static str, String)], into: &mut HeaderMap) {
-    for (name, value) in headers {
-        let Ok(mut value) = HeaderValue::from_str(value) else {
+/// Copies headers as they are told.
+pub(super) fn write(headers: &[ReplyHeader], into: &mut HeaderMap) {
+    for header in headers {
+        let Ok(mut value) = HeaderValue::from_str(&header.value) else {
             continue;
         };
-        let name = HeaderName::from_static(name);
-        if name == http::header::SET_COOKIE {
-            value.set_sensitive(true);
+        value.set_sensitive(header.sensitive);
+        let name = HeaderName::from_static(header.name);
+        if header.append {
             into.append(name, value);
         } else {
-            value.set_sensitive(name == "x-access-token");
             into.insert(name, value);
         }
     }

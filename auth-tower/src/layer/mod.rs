@@ -51,9 +51,11 @@ mod required;
 mod service;
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use tower_layer::Layer;
 
+use crate::adapter::HandleSource;
 use crate::auth::Auth;
 use crate::config::OnOutage;
 
@@ -63,55 +65,59 @@ pub use self::future::{RequiredFuture, ResponseFuture};
 pub use self::required::{Required, RequiredLayer};
 pub use self::service::AuthService;
 
+impl<C, R> Auth<C, R> {
+    /// The tower layer: lazy, so a public route costs next to nothing. See [`AuthLayer::required`] for plain services.
+    pub fn layer(&self) -> AuthLayer<C> {
+        AuthLayer::new(HandleSource::new(self))
+    }
+}
+
 /// Puts the lazy handle into requests, and what came of it onto responses.
 #[must_use]
 pub struct AuthLayer<C> {
-    auth: Auth<C>,
-    on_outage: OnOutage,
+    handles: HandleSource,
+    claims: PhantomData<fn() -> C>,
 }
 
 impl<C> AuthLayer<C> {
-    pub(crate) fn new(auth: Auth<C>) -> Self {
+    fn new(handles: HandleSource) -> Self {
         Self {
-            auth,
-            on_outage: OnOutage::Accept,
+            handles,
+            claims: PhantomData,
         }
     }
 
     /// What happens to a valid access token when neither the revocation feed nor the store can be asked. Default:
     /// [`OnOutage::Accept`].
     pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
-        self.on_outage = on_outage;
+        self.handles = self.handles.on_outage(on_outage);
         self
     }
 
     /// A layer that refuses requests without a user before the service sees them.
     pub fn required(self) -> RequiredLayer<C> {
-        RequiredLayer::new(self.auth, self.on_outage)
+        RequiredLayer::new(self.handles)
     }
 }
 
 impl<S, C> Layer<S> for AuthLayer<C> {
-    type Service = AuthService<S, C>;
+    type Service = AuthService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        AuthService::new(inner, self.auth.clone(), self.on_outage)
+        AuthService::new(inner, self.handles.clone())
     }
 }
 
 impl<C> Clone for AuthLayer<C> {
     fn clone(&self) -> Self {
-        Self {
-            auth: self.auth.clone(),
-            on_outage: self.on_outage,
-        }
+        Self::new(self.handles.clone())
     }
 }
 
 impl<C> fmt::Debug for AuthLayer<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthLayer")
-            .field("on_outage", &self.on_outage)
+            .field("handles", &self.handles)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! The layer and service that refuse requests without a user.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -10,19 +11,21 @@ use tower_service::Service;
 use super::body::ResponseBody;
 use super::facts::HttpFacts;
 use super::future::RequiredFuture;
-use crate::auth::Auth;
-use crate::config::OnOutage;
+use crate::adapter::HandleSource;
 
 /// Refuses requests without a user, and leaves [`Claims<C>`](crate::handle::claims::Claims) in the extensions of all others.
 #[must_use]
 pub struct RequiredLayer<C> {
-    auth: Auth<C>,
-    on_outage: OnOutage,
+    handles: HandleSource,
+    claims: PhantomData<fn() -> C>,
 }
 
 impl<C> RequiredLayer<C> {
-    pub(super) fn new(auth: Auth<C>, on_outage: OnOutage) -> Self {
-        Self { auth, on_outage }
+    pub(super) fn new(handles: HandleSource) -> Self {
+        Self {
+            handles,
+            claims: PhantomData,
+        }
     }
 }
 
@@ -32,8 +35,8 @@ impl<S, C> Layer<S> for RequiredLayer<C> {
     fn layer(&self, inner: S) -> Self::Service {
         Required {
             inner,
-            auth: self.auth.clone(),
-            on_outage: self.on_outage,
+            handles: self.handles.clone(),
+            claims: PhantomData,
         }
     }
 }
@@ -41,8 +44,8 @@ impl<S, C> Layer<S> for RequiredLayer<C> {
 impl<C> Clone for RequiredLayer<C> {
     fn clone(&self) -> Self {
         Self {
-            auth: self.auth.clone(),
-            on_outage: self.on_outage,
+            handles: self.handles.clone(),
+            claims: PhantomData,
         }
     }
 }
@@ -50,7 +53,7 @@ impl<C> Clone for RequiredLayer<C> {
 impl<C> fmt::Debug for RequiredLayer<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequiredLayer")
-            .field("on_outage", &self.on_outage)
+            .field("handles", &self.handles)
             .finish_non_exhaustive()
     }
 }
@@ -58,8 +61,8 @@ impl<C> fmt::Debug for RequiredLayer<C> {
 /// A service that sees only requests with a user.
 pub struct Required<S, C> {
     inner: S,
-    auth: Auth<C>,
-    on_outage: OnOutage,
+    handles: HandleSource,
+    claims: PhantomData<fn() -> C>,
 }
 
 impl<S, C, B, R> Service<Request<B>> for Required<S, C>
@@ -80,7 +83,7 @@ where
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
 
-        let handle = self.auth.handle(self.on_outage);
+        let handle = self.handles.handle();
         handle.observe(&HttpFacts::new(
             request.method(),
             request.uri(),
@@ -96,8 +99,8 @@ impl<S: Clone, C> Clone for Required<S, C> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            auth: self.auth.clone(),
-            on_outage: self.on_outage,
+            handles: self.handles.clone(),
+            claims: PhantomData,
         }
     }
 }

@@ -9,24 +9,22 @@ use tower_service::Service;
 
 use super::facts::HttpFacts;
 use super::future::ResponseFuture;
-use crate::auth::Auth;
-use crate::config::OnOutage;
+use crate::adapter::HandleSource;
 use crate::wire::grpc;
 
 /// A service whose requests carry a [`Handle`](crate::handle::Handle).
-pub struct AuthService<S, C> {
+pub struct AuthService<S> {
     inner: S,
-    auth: Auth<C>,
-    on_outage: OnOutage,
+    handles: HandleSource,
 }
 
-impl<S, C> AuthService<S, C> {
-    pub(super) fn new(inner: S, auth: Auth<C>, on_outage: OnOutage) -> Self {
-        Self { inner, auth, on_outage }
+impl<S> AuthService<S> {
+    pub(super) fn new(inner: S, handles: HandleSource) -> Self {
+        Self { inner, handles }
     }
 }
 
-impl<S, C, B, R> Service<Request<B>> for AuthService<S, C>
+impl<S, B, R> Service<Request<B>> for AuthService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
 {
@@ -39,7 +37,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let handle = self.auth.handle(self.on_outage);
+        let handle = self.handles.handle();
         // The handler of a gRPC method sees neither method nor target, so nobody behind this could read them off.
         let content_type = request.headers().get(CONTENT_TYPE);
         if content_type.is_some_and(|value| grpc::media_type(value.as_bytes()).is_some()) {
@@ -55,17 +53,16 @@ where
     }
 }
 
-impl<S: Clone, C> Clone for AuthService<S, C> {
+impl<S: Clone> Clone for AuthService<S> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            auth: self.auth.clone(),
-            on_outage: self.on_outage,
+            handles: self.handles.clone(),
         }
     }
 }
 
-impl<S: fmt::Debug, C> fmt::Debug for AuthService<S, C> {
+impl<S: fmt::Debug> fmt::Debug for AuthService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthService")
             .field("inner", &self.inner)

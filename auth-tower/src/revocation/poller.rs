@@ -20,23 +20,23 @@ use crate::store::guard::StoreGuard;
 /// How many look-ups are under way at once: requests come first.
 const AT_ONCE: usize = 32;
 
-/// What it takes to ask for those who watch.
-pub(crate) struct Keeper {
-    pub(crate) store: Arc<dyn ErasedStore>,
-    pub(crate) calls: Arc<StoreGuard>,
+/// Asks about sessions on behalf of the connections that watch them.
+pub(crate) struct LivenessPoller {
+    /// Whom to ask; a service without a store hears of revocations from the feed alone.
+    pub(crate) store: Option<(Arc<StoreGuard>, Arc<dyn ErasedStore>)>,
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) clock: Arc<SharedClock>,
     pub(crate) access_lifetime: Duration,
 }
 
-/// Keeps those who watch informed, until the task is aborted.
-pub(crate) async fn keep(keeper: Keeper) {
-    join(keeper.rounds(), keeper.doubts()).await;
-}
+impl LivenessPoller {
+    /// Keeps the watchers informed, until the task is aborted.
+    pub(crate) async fn run(self) {
+        join(self.poll_deadlines(), self.recheck()).await;
+    }
 
-impl Keeper {
     /// Deadlines, and everything while the feed is not fresh.
-    async fn rounds(&self) {
+    async fn poll_deadlines(&self) {
         let watchers = &self.revocations.watchers;
         let max_staleness = self.revocations.max_staleness;
         let pulse = RETRY.min(max_staleness / 4);
@@ -50,12 +50,12 @@ impl Keeper {
             let now = self.clock.now();
             let stale = (!self.revocations.is_fresh(now)).then_some(max_staleness);
             let due = watchers.take_due(now, stale);
-            self.ask_all(due, |key, word| {
+            self.ask_all(due, |key, status| {
                 watchers.record_status(
                     key,
-                    word,
+                    status,
                     self.clock.now(),
-                    self.revocations.patience(self.access_lifetime),
+                    self.revocations.outage_tolerance(self.access_lifetime),
                 );
             })
             .await;
@@ -63,20 +63,20 @@ impl Keeper {
     }
 
     /// Sessions whose subject had all of them ended: most of them are over.
-    async fn doubts(&self) {
+    async fn recheck(&self) {
         let watchers = &self.revocations.watchers;
         loop {
-            watchers.doubted.notified().await;
-            let doubts = watchers.take_doubts().into_iter();
-            let unclear = doubts.filter(|(key, subject)| !self.revocations.knows_live(key.0, subject));
-            self.ask_all(unclear.map(|(key, _)| key).collect(), |key, word| match word {
+            watchers.recheck_queued.notified().await;
+            let queued = watchers.take_recheck_queue().into_iter();
+            let unclear = queued.filter(|(key, subject)| !self.revocations.knows_live(key.0, subject));
+            self.ask_all(unclear.map(|(key, _)| key).collect(), |key, status| match status {
                 // As for a token: an outage does not open again what an ending may well cover.
                 SessionStatus::Unknown | SessionStatus::Unreachable => watchers.give_up(key),
-                word => watchers.record_status(
+                status => watchers.record_status(
                     key,
-                    word,
+                    status,
                     self.clock.now(),
-                    self.revocations.patience(self.access_lifetime),
+                    self.revocations.outage_tolerance(self.access_lifetime),
                 ),
             })
             .await;
@@ -92,26 +92,35 @@ impl Keeper {
                 if unreachable.load(Ordering::Relaxed) {
                     return record_status(key, SessionStatus::Unreachable);
                 }
-                let asked = self.revocations.ask(&self.calls, &*self.store, key.0);
+                let asked = self.ask(key.0);
                 // A store that panics must not leave all others unheard.
-                let word = AssertUnwindSafe(asked)
+                let status = AssertUnwindSafe(asked)
                     .catch_unwind()
                     .await
                     .unwrap_or(SessionStatus::Unknown);
-                if word == SessionStatus::Unreachable {
+                if status == SessionStatus::Unreachable {
                     unreachable.store(true, Ordering::Relaxed);
                 }
-                record_status(key, word);
+                record_status(key, status);
             })
             .await;
     }
 }
 
+impl LivenessPoller {
+    async fn ask(&self, session: SessionId) -> SessionStatus {
+        match &self.store {
+            Some((guard, store)) => self.revocations.ask(guard, &**store, session).await,
+            None => SessionStatus::Unreachable,
+        }
+    }
+}
+
 impl Revocations {
     /// Asks the store whether a session lives, and takes in what it says.
-    pub(crate) async fn ask(&self, calls: &StoreGuard, store: &dyn ErasedStore, session: SessionId) -> SessionStatus {
+    pub(crate) async fn ask(&self, guard: &StoreGuard, store: &dyn ErasedStore, session: SessionId) -> SessionStatus {
         let known = self.log_version();
-        match calls.ask(store.find(session)).await {
+        match guard.ask(store.find(session)).await {
             Ok(Some(found)) if found.record.ended.is_none() => {
                 self.reconcile(&found.record, known);
                 if self.has_ended(session) {
@@ -123,7 +132,7 @@ impl Revocations {
                         left: found.record.expires_at().since(found.now),
                         absolute_left: found.record.absolute_expires_at.since(found.now),
                     },
-                    Some(_) => SessionStatus::Lapsed,
+                    Some(_) => SessionStatus::Expired,
                 }
             }
             // A session that the store does not know was purged long after its end, or was lost with the store.
@@ -136,7 +145,7 @@ impl Revocations {
         }
     }
 
-    pub(crate) fn patience(&self, access_lifetime: Duration) -> OutageTolerance {
+    pub(crate) fn outage_tolerance(&self, access_lifetime: Duration) -> OutageTolerance {
         OutageTolerance {
             access_lifetime,
             feed_read_at: self.feed_read_at(),

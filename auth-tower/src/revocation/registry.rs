@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use tokio::sync::Notify;
 
 use super::watchers::Watchers;
 use crate::clock::Timestamp;
@@ -21,9 +22,9 @@ use crate::token::verified::VerifiedToken;
 /// What memory knows of a token's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Liveness {
-    /// Not ended.
+    /// Not revoked.
     Live,
-    /// Ended.
+    /// Revoked.
     Revoked,
     /// Only the store can tell, because the feed is not fresh.
     Stale,
@@ -31,21 +32,25 @@ pub(crate) enum Liveness {
     Unclear,
 }
 
-/// The endings of the recent past.
+/// The revocations of the recent past.
 #[derive(Debug)]
 pub(crate) struct Revocations {
     ended: Cache<SessionId, ()>,
-    /// The last "all sessions of this subject" ending that was taken in.
+    /// The last revocation of all sessions of a subject that was taken in.
     cutoffs: Cache<SubjectKey, SubjectCutoff>,
-    /// Sessions that the store confirmed_live for, with the number up to which cutoffs were already known when it was asked. Numbers and
+    /// Sessions that the store said were live, with the version up to which cutoffs were already known when it was asked. Numbers and
     /// not times: a store's time is read before its commit, and clocks step.
     confirmed_live: Cache<SessionId, u64>,
-    /// Sessions that the store confirmed_live for while the feed was stale; entries lapse with the allowed staleness.
+    /// Sessions that the store said were live while the feed was stale; entries expire with the allowed staleness.
     looked_up: Cache<SessionId, ()>,
     pub(crate) watchers: Arc<Watchers>,
     epoch: AtomicU64,
     next_version: AtomicU64,
     fresh_until: AtomicI64,
+    /// Told when the log was read to its end.
+    read: Notify,
+    /// Whether there is a log at all: an application may do without revocations.
+    is_followed: bool,
     pub(crate) max_staleness: Duration,
 }
 
@@ -65,13 +70,13 @@ const CLOCK_STEP: Duration = Duration::from_secs(60);
 
 const FIRST_VERSION: u64 = 1;
 
-/// How far this process had followed the endings before the store was asked; what the store then says is good as of that.
+/// How far this process had followed the revocation log before the store was asked; what the store then says is good as of that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LogVersion(u64);
 
 impl Revocations {
-    /// Remembers endings for `memory`, which must be longer than any access token lives. There is no bound by number: an
-    /// evicted ending would bring its session back. An entry costs a sign-in to make and about 300 bytes to keep.
+    /// Remembers revocations for `memory`, which must be longer than any access token lives. There is no bound by number: an
+    /// evicted one would bring its session back. An entry costs a sign-in to make and about 300 bytes to keep.
     pub(crate) fn new(memory: Duration, max_staleness: Duration) -> Self {
         Self {
             ended: Cache::builder().time_to_live(memory).build(),
@@ -90,7 +95,17 @@ impl Revocations {
             epoch: AtomicU64::new(1),
             next_version: AtomicU64::new(FIRST_VERSION),
             fresh_until: AtomicI64::new(i64::MIN),
+            read: Notify::new(),
+            is_followed: true,
             max_staleness,
+        }
+    }
+
+    /// Those of a service that follows no log: no session is known to have ended, and nothing is ever stale.
+    pub(crate) fn none(max_staleness: Duration) -> Self {
+        Self {
+            is_followed: false,
+            ..Self::new(Duration::ZERO, max_staleness)
         }
     }
 
@@ -142,6 +157,9 @@ impl Revocations {
     }
 
     pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
+        if !self.is_followed {
+            return true;
+        }
         let left = self.fresh_until.load(Ordering::Relaxed).saturating_sub(now.as_millis());
         // The upper bound keeps a clock that was set back from making an old feed look fresh.
         left > 0 && u64::try_from(left).is_ok_and(|left| u128::from(left) <= self.max_staleness.as_millis())
@@ -161,6 +179,30 @@ impl Revocations {
     pub(crate) fn refreshed(&self, now: Timestamp) {
         self.fresh_until
             .store((now + self.max_staleness).as_millis(), Ordering::Relaxed);
+        self.read.notify_waiters();
+    }
+
+    /// Waits until the log was read to its end for the first time, but no longer than `bound`.
+    pub(crate) async fn first_read(&self, bound: Duration) {
+        let waiting = async {
+            loop {
+                let read = self.read.notified();
+                if self.fresh_until.load(Ordering::Relaxed) != i64::MIN {
+                    return;
+                }
+                read.await;
+            }
+        };
+        // Whether it came is asked again by who waits.
+        let _ = tokio::time::timeout(bound, waiting).await;
+    }
+
+    /// Whether a token was issued after every revocation of all its subject's sessions that is known, by the second in which
+    /// that was: what a service goes by that can ask no store.
+    pub(crate) fn was_issued_since(&self, token: &VerifiedToken) -> bool {
+        self.cutoffs
+            .get(&token.subject_key)
+            .is_none_or(|cutoff| token.registered.issued_at() > cutoff.at.as_secs())
     }
 
     /// Takes endings in. Idempotent, and monotone: nothing takes one out but its age.
@@ -203,7 +245,7 @@ impl Revocations {
         for ending in endings {
             match ending.what {
                 Revoked::Session(session) => self.watchers.ended(session),
-                Revoked::Subject { subject, .. } => self.watchers.doubt(subject),
+                Revoked::Subject { subject, .. } => self.watchers.queue_recheck(subject),
             }
         }
     }

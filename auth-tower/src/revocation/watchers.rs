@@ -1,4 +1,4 @@
-//! Who wants to record_status of a session's end: the registry of long-lived connections. No I/O, no clock.
+//! Who wants to hear of a session's end: the registry of long-lived connections. No I/O, no clock.
 //!
 //! Nobody is woken but those whose session it is, and what nobody watches any more is forgotten at once.
 
@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::config::OnOutage;
 use crate::id::{SessionId, SubjectKey};
 
-/// Watchers of one session that bear an outage differently record_status of its end at different times.
+/// Watchers of one session that bear an outage differently hear of its end at different times.
 pub(crate) type Key = (SessionId, OnOutage);
 
 /// How soon the store is asked again after it could not tell.
@@ -27,7 +27,7 @@ pub(crate) struct Watchers {
     /// Somebody watches, after nobody did.
     pub(crate) arrived: Notify,
     /// A session is in doubt, because all of its subject's were ended.
-    pub(crate) doubted: Notify,
+    pub(crate) recheck_queued: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -36,8 +36,8 @@ struct State {
     by_subject: BTreeSet<(SubjectKey, Key)>,
     /// When the store is to be asked next.
     due: BTreeSet<(Timestamp, Key)>,
-    doubts: BTreeSet<Key>,
-    last_round: Option<Timestamp>,
+    recheck_queue: BTreeSet<Key>,
+    last_poll: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -81,13 +81,13 @@ impl ConfirmedLiveness {
     }
 
     /// Whether a session that the store can tell nothing about counts as over at `now`.
-    fn given_up(&self, on_outage: OnOutage, now: Timestamp, patience: OutageTolerance) -> bool {
+    fn given_up(&self, on_outage: OnOutage, now: Timestamp, tolerance: OutageTolerance) -> bool {
         match on_outage {
             OnOutage::Refuse => true,
             OnOutage::Accept => {
                 // The feed tells of endings and not of lapses, so it vouches up to the deadline.
-                let live = self.confirmed.max(patience.feed_read_at.min(self.deadline));
-                now >= self.absolute || now >= live + patience.access_lifetime
+                let live = self.confirmed.max(tolerance.feed_read_at.min(self.deadline));
+                now >= self.absolute || now >= live + tolerance.access_lifetime
             }
         }
     }
@@ -109,7 +109,7 @@ pub(crate) enum SessionStatus {
     /// It was ended, or the store does not know it.
     Revoked,
     /// Its time has passed.
-    Lapsed,
+    Expired,
     /// The store could not tell this session's state.
     Unknown,
     /// The store cannot be asked about any session now.
@@ -166,7 +166,7 @@ impl State {
         let slot = self.watched.remove(&key)?;
         self.by_subject.remove(&(slot.subject, key));
         self.due.remove(&(slot.next, key));
-        self.doubts.remove(&key);
+        self.recheck_queue.remove(&key);
         Some(slot.signal)
     }
 
@@ -230,23 +230,27 @@ impl Watchers {
     }
 
     /// All of a subject's sessions were ended, but perhaps one, and only the store knows which began later.
-    pub(crate) fn doubt(&self, subject: SubjectKey) {
+    pub(crate) fn queue_recheck(&self, subject: SubjectKey) {
         let mut state = self.state.lock();
-        let State { by_subject, doubts, .. } = &mut *state;
+        let State {
+            by_subject,
+            recheck_queue,
+            ..
+        } = &mut *state;
         let first = (subject, (SessionId::MIN, OnOutage::Accept));
         let of_subject = by_subject.range(first..).take_while(|(other, _)| *other == subject);
-        doubts.extend(of_subject.map(|(_, key)| *key));
-        if !doubts.is_empty() {
-            self.doubted.notify_one();
+        recheck_queue.extend(of_subject.map(|(_, key)| *key));
+        if !recheck_queue.is_empty() {
+            self.recheck_queued.notify_one();
         }
     }
 
     /// The sessions in doubt, each once.
-    pub(crate) fn take_doubts(&self) -> Vec<(Key, SubjectKey)> {
+    pub(crate) fn take_recheck_queue(&self) -> Vec<(Key, SubjectKey)> {
         let mut state = self.state.lock();
-        let doubts = std::mem::take(&mut state.doubts);
+        let recheck_queue = std::mem::take(&mut state.recheck_queue);
         let known = |key: Key| state.watched.get(&key).map(|slot| (key, slot.subject));
-        doubts.into_iter().filter_map(known).collect()
+        recheck_queue.into_iter().filter_map(known).collect()
     }
 
     /// The sessions that the store is to be asked about at `now`: those whose deadline has come, and without a fresh feed
@@ -254,7 +258,7 @@ impl Watchers {
     pub(crate) fn take_due(&self, now: Timestamp, stale: Option<Duration>) -> Vec<Key> {
         let mut state = self.state.lock();
         // After a clock was set back no deadline on it means anything.
-        let set_back = state.last_round.replace(now).is_some_and(|last| now + RETRY < last);
+        let set_back = state.last_poll.replace(now).is_some_and(|last| now + RETRY < last);
         let due: Vec<Key> = if set_back || stale.is_some() {
             let is_due = |slot: &Slot| {
                 set_back || slot.next <= now || stale.is_some_and(|stale| now.distance(slot.asked) >= stale)
@@ -280,9 +284,9 @@ impl Watchers {
     }
 
     /// Takes in the store's word on a session.
-    pub(crate) fn record_status(&self, key: Key, word: SessionStatus, now: Timestamp, patience: OutageTolerance) {
+    pub(crate) fn record_status(&self, key: Key, status: SessionStatus, now: Timestamp, tolerance: OutageTolerance) {
         let mut state = self.state.lock();
-        let over = match word {
+        let over = match status {
             SessionStatus::Live { left, absolute_left } => {
                 if let Some(slot) = state.watched.get_mut(&key) {
                     (slot.asked, slot.confirmed) = (now, true);
@@ -295,11 +299,11 @@ impl Watchers {
                 }
                 false
             }
-            SessionStatus::Revoked | SessionStatus::Lapsed => true,
+            SessionStatus::Revoked | SessionStatus::Expired => true,
             SessionStatus::Unknown | SessionStatus::Unreachable => state
                 .watched
                 .get(&key)
-                .is_some_and(|slot| slot.lease.given_up(key.1, now, patience)),
+                .is_some_and(|slot| slot.lease.given_up(key.1, now, tolerance)),
         };
         let signal = if over { state.remove(key) } else { None };
         drop(state);

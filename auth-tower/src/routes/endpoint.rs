@@ -1,40 +1,47 @@
 //! One request to a ready route.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Route;
 use crate::accounts::{Password, PasswordCredentials};
+use crate::auth::Auth;
 use crate::config::{OnOutage, defaults};
-use crate::engine::Engine;
+use crate::engine::authority::Authority;
 use crate::facts::{RequestFacts, Single};
 use crate::handle::Handle;
 use crate::handle::session::{Session, SessionInfo};
 use crate::id::SessionId;
-use crate::routes::Route;
 use crate::wire::denial::{Denial, DenialCode};
-use crate::wire::reply::{Reply, RequestBody};
+use crate::wire::reply::{Reply, ReplyHeader, RequestBody};
 
 /// One request to a ready route. Everything that the answer depends on has been read off the request but its body.
 #[derive(Debug)]
 pub struct Endpoint {
-    engine: Arc<Engine>,
+    authority: Arc<Authority>,
     route: Route,
     method_fits: bool,
     json: bool,
+    /// The path's last segment, where it names a session.
+    id: Option<SessionId>,
     handle: Handle,
     session: Session,
 }
 
 impl Endpoint {
-    pub(crate) fn new(engine: Arc<Engine>, route: Route, facts: &(impl RequestFacts + ?Sized)) -> Self {
-        let handle = Handle::new(engine.clone(), OnOutage::Accept);
-        let session = Session::observe(&handle, facts);
+    /// Begins to answer a request to `route`.
+    pub fn new<C>(auth: &Auth<C>, route: Route, facts: &(impl RequestFacts + ?Sized)) -> Self {
+        let (engine, authority) = (auth.engine().clone(), auth.authority_role().clone());
+        let handle = Handle::new(engine, OnOutage::Accept);
+        let session = Session::of_authority(&handle, &authority, facts);
         Self {
-            engine,
+            authority,
             route,
             method_fits: route.allow().split(", ").any(|method| method == facts.method()),
             json: is_json(facts),
+            id: facts.path().rsplit('/').next().and_then(|id| id.parse().ok()),
             handle,
             session,
         }
@@ -46,19 +53,23 @@ impl Endpoint {
         (wanted && self.session.forbid_cross_site().is_ok()).then_some(defaults::BODY_LIMIT)
     }
 
-    /// The answer. `id` is the path's last segment as it was sent, for [`Route::Session`].
-    pub async fn answer(self, body: Option<RequestBody>, id: Option<&str>) -> Reply {
-        let reply = match self.act(body, id).await {
-            Ok(reply) => reply,
-            Err(denial) => Reply::denied(denial),
-        };
-        self.finish(reply)
+    /// How long the body may take to arrive; a slower one is [`Broken`](RequestBody::Broken).
+    pub fn body_deadline(&self) -> Duration {
+        defaults::BODY_DEADLINE
     }
 
-    async fn act(&self, body: Option<RequestBody>, id: Option<&str>) -> Result<Reply, Denial> {
+    /// The answer.
+    pub async fn answer(self, body: Option<RequestBody>) -> Reply {
+        self.act(body)
+            .await
+            .unwrap_or_else(Reply::denied)
+            .with_headers(self.handle.response_headers())
+    }
+
+    async fn act(&self, body: Option<RequestBody>) -> Result<Reply, Denial> {
         if !self.method_fits {
             return Err(self
-                .engine
+                .authority
                 .denial(DenialCode::MethodNotAllowed)
                 .with_allow(self.route.allow()));
         }
@@ -92,24 +103,23 @@ impl Endpoint {
                 })
             }
             Route::Session => {
-                let id = id.and_then(|id| id.parse::<SessionId>().ok());
                 // Who asks comes first: a stranger learns nothing of what is there.
                 self.handle.user().await?;
                 self.session
-                    .end(id.ok_or_else(|| self.engine.denial(DenialCode::NotFound))?)
+                    .end(self.id.ok_or_else(|| self.authority.denial(DenialCode::NotFound))?)
                     .await?;
                 Reply::empty()
             }
             Route::Jwks => Reply {
                 status: 200,
                 headers: vec![
-                    (
+                    ReplyHeader::plain(
                         "cache-control",
                         format!("public, max-age={}", defaults::JWKS_MAX_AGE.as_secs()),
                     ),
-                    ("content-type", "application/jwk-set+json".to_owned()),
+                    ReplyHeader::plain("content-type", "application/jwk-set+json"),
                 ],
-                body: self.engine.keys.jwks(),
+                body: self.authority.keys.jwks(),
                 denial: None,
             },
         })
@@ -124,11 +134,11 @@ impl Endpoint {
             device: Option<String>,
         }
         if !self.json {
-            return Err(self.engine.denial(DenialCode::UnsupportedMediaType));
+            return Err(self.authority.denial(DenialCode::UnsupportedMediaType));
         }
-        let unreadable = || self.engine.denial(DenialCode::InvalidRequest);
+        let unreadable = || self.authority.denial(DenialCode::InvalidRequest);
         match body {
-            Some(RequestBody::TooLarge) => Err(self.engine.denial(DenialCode::PayloadTooLarge)),
+            Some(RequestBody::TooLarge) => Err(self.authority.denial(DenialCode::PayloadTooLarge)),
             Some(RequestBody::Broken) | None => Err(unreadable()),
             Some(RequestBody::Complete(body)) => {
                 let Body {
@@ -143,17 +153,6 @@ impl Endpoint {
                 ))
             }
         }
-    }
-
-    /// Adds what the handle wants to say to the client.
-    fn finish(&self, mut reply: Reply) -> Reply {
-        for (name, value) in self.handle.response_headers() {
-            if name != "set-cookie" {
-                reply.headers.retain(|(other, _)| *other != name);
-            }
-            reply.headers.push((name, value));
-        }
-        reply
     }
 }
 

@@ -1,7 +1,28 @@
-//! The log of endings as a port of its own: what a service follows that keeps no sessions.
+//! The revocation log as a port of its own: what a service follows that keeps no sessions.
+
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::id::{SessionId, SubjectKey};
+use crate::store::StoreError;
+
+/// The log of revocations, as a service follows it that verifies and keeps no sessions.
+///
+/// Every [`SessionStore`](crate::store::SessionStore) is one. A resource service needs no more than this, and so no more
+/// rights at the store than to read its log.
+pub trait RevocationFeed: Send + Sync + 'static {
+    /// Revocations after `cursor`, oldest first, at most 1,000.
+    ///
+    /// Returns at once if there are some; otherwise waits up to `wait` for the first one and then returns, perhaps with
+    /// none. Every revocation that was committed is returned exactly once to a reader that follows its cursor, also one that
+    /// commits after a later-numbered one and one made while the connection was lost. From [`Cursor::start`] it returns all
+    /// that are still kept (see [`purge`](crate::store::SessionStore::purge)).
+    fn revocations_since(
+        &self,
+        cursor: Cursor,
+        wait: Duration,
+    ) -> impl Future<Output = Result<RevocationPage, StoreError>> + Send;
+}
 
 /// A place in a store's log of endings. Opaque: only the store that made it can read it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -16,7 +16,6 @@ use super::feed::RevocationPage;
 use super::session::{Advanced, AllEnded, Found};
 use crate::clock::Timestamp;
 use crate::clock::synced::SharedClock;
-use crate::engine::error_source;
 use crate::events::metrics;
 use crate::session::SessionRecord;
 
@@ -139,6 +138,11 @@ impl StoreGuard {
             );
         }
     }
+}
+
+/// The cause of an error as the driver told it; our own errors carry no secret, and neither do the drivers'.
+pub(crate) fn error_source(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    error.source().map(ToString::to_string)
 }
 
 /// A permit among those who wait, given back when its call is dropped.

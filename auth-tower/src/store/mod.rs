@@ -21,7 +21,7 @@ pub(crate) mod session;
 pub(crate) mod sqlite;
 
 pub use error::StoreError;
-pub use feed::{Cursor, RevocationEvent, RevocationPage, Revoked};
+pub use feed::{Cursor, RevocationEvent, RevocationFeed, RevocationPage, Revoked};
 pub use session::{Acknowledgement, Advance, Advanced, AllEnded, Found, NewSession, Retention, SessionStore};
 
 /// The most rows that one [`SessionStore::purge`] removes.

@@ -11,7 +11,7 @@ use crate::store::session::Retention;
 /// Removes what is over, in bounded batches, until the task is aborted.
 pub(crate) async fn purge(
     store: Arc<dyn ErasedStore>,
-    calls: Arc<StoreGuard>,
+    guard: Arc<StoreGuard>,
     retention: Retention,
     deadline: Duration,
 ) {
@@ -20,7 +20,7 @@ pub(crate) async fn purge(
         let jitter = rand::random_range(0.5..1.5);
         tokio::time::sleep(defaults::PURGE_EVERY.mul_f64(jitter)).await;
         loop {
-            match calls.within(deadline, store.purge(retention)).await {
+            match guard.within(deadline, store.purge(retention)).await {
                 Ok(0) => break,
                 // Between batches, requests come first.
                 Ok(_) => tokio::time::sleep(Duration::from_millis(20)).await,

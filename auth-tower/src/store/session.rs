@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject};
 use crate::session::{ClientInfo, EndReason, Lifetime, SessionRecord};
 use crate::store::error::StoreError;
-use crate::store::feed::{Cursor, RevocationPage};
+use crate::store::feed::RevocationFeed;
 
 /// A place where sessions live.
 ///
@@ -27,7 +27,7 @@ use crate::store::feed::{Cursor, RevocationPage};
 /// the client's retry is sorted out by the rules. The engine puts a deadline on every call.
 ///
 /// The suite in [`conformance`](crate::store) (feature `conformance`) checks all of this.
-pub trait SessionStore: Send + Sync + 'static {
+pub trait SessionStore: RevocationFeed {
     /// Begins a session at the store's present time, in the subject's present epoch (see [`end_all`](Self::end_all)).
     ///
     /// Refused, with nothing changed, are an id that is already in use and one that does not carry its subject's routing
@@ -88,18 +88,6 @@ pub trait SessionStore: Send + Sync + 'static {
         subject: &Subject,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<SessionRecord>, StoreError>> + Send;
-
-    /// RevocationPage after `cursor`, oldest first, at most 1,000.
-    ///
-    /// Returns at once if there are some; otherwise waits up to `wait` for the first one and then returns, perhaps with
-    /// none. Every ending that was committed is returned exactly once to a reader that follows its cursor, also one that
-    /// commits after a later-numbered one and one made while the connection was lost. From [`Cursor::start`] it returns all
-    /// that are still kept (see [`purge`](Self::purge)).
-    fn revocations_since(
-        &self,
-        cursor: Cursor,
-        wait: Duration,
-    ) -> impl Future<Output = Result<RevocationPage, StoreError>> + Send;
 
     /// Removes sessions that have been over for longer than `retention.sessions`, and feed entries older than
     /// `retention.revocations`: at most 1,000 rows a call, so that nobody waits long. Returns how many rows went; the caller

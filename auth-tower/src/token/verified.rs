@@ -44,7 +44,7 @@ pub(crate) struct VerifiedToken {
     /// The revocation epoch in which its session was last found live; 0 is never.
     pub(crate) checked: AtomicU64,
     /// Whether it was already reported that the client holds its generation.
-    pub(crate) marked: AtomicBool,
+    pub(crate) acknowledged: AtomicBool,
     /// The version of the keys under which it was believed.
     pub(crate) ring: u64,
     pub(crate) payload_len: u32,
@@ -62,7 +62,7 @@ impl VerifiedToken {
             registered,
             app,
             checked: AtomicU64::new(0),
-            marked: AtomicBool::new(false),
+            acknowledged: AtomicBool::new(false),
             ring,
             payload_len: u32::try_from(payload_len).unwrap_or(u32::MAX),
         }

@@ -13,7 +13,8 @@ use super::claims::RegisteredClaims;
 use crate::clock::Timestamp;
 use crate::id::SessionId;
 use crate::jose::header;
-use crate::keys::ring::{KeyRing, Keys};
+use crate::keys::ring::Keys;
+use crate::keys::source::KeySource;
 use crate::keys::verifying::VerifyingKey;
 use crate::token::verified::{DecodeApp, Rules, VerifiedToken};
 
@@ -41,7 +42,7 @@ pub(crate) enum Verdict {
 
 /// Judges access tokens under one set of rules, remembering those that it believed.
 pub(crate) struct Verifier {
-    keys: KeyRing,
+    keys: KeySource,
     rules: Rules,
     decode: DecodeApp,
     /// Belongs to these rules and this ring; never shared with others.
@@ -51,9 +52,9 @@ pub(crate) struct Verifier {
 
 impl Verifier {
     /// A verifier that keeps at most about `cache_bytes` of verified tokens; 0 keeps none.
-    pub(crate) fn new(keys: KeyRing, rules: Rules, decode: DecodeApp, cache_bytes: u64) -> Self {
+    pub(crate) fn new(keys: impl Into<KeySource>, rules: Rules, decode: DecodeApp, cache_bytes: u64) -> Self {
         Self {
-            keys,
+            keys: keys.into(),
             leeway_secs: i64::try_from(rules.leeway.min(MAX_LEEWAY).as_secs()).unwrap_or_default(),
             rules,
             decode,

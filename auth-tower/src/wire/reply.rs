@@ -30,14 +30,64 @@ impl fmt::Debug for RequestBody {
     }
 }
 
+/// A header of an answer. Shells copy it as it is told here.
+#[derive(Clone, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "shells and their tests take it apart and build it"
+)]
+pub struct ReplyHeader {
+    /// The name, in lower case.
+    pub name: &'static str,
+    /// The value.
+    pub value: String,
+    /// Whether the line is added to those of its name that are there already; otherwise it takes their place.
+    pub append: bool,
+    /// Whether the value is a credential, which no log may show.
+    pub sensitive: bool,
+}
+
+impl ReplyHeader {
+    pub(crate) fn plain(name: &'static str, value: impl Into<String>) -> Self {
+        Self {
+            name,
+            value: value.into(),
+            append: false,
+            sensitive: false,
+        }
+    }
+
+    pub(crate) fn secret(name: &'static str, value: String) -> Self {
+        Self {
+            sensitive: true,
+            ..Self::plain(name, value)
+        }
+    }
+
+    pub(crate) fn set_cookie(value: String) -> Self {
+        Self {
+            append: true,
+            ..Self::secret("set-cookie", value)
+        }
+    }
+}
+
+impl fmt::Debug for ReplyHeader {
+    /// Without what may be a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = if self.sensitive { "…" } else { &self.value };
+        write!(f, "{}: {value}", self.name)
+    }
+}
+
 /// An answer in full.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Reply {
     /// The status.
     pub status: u16,
-    /// The headers, names in lower case. Several may be `set-cookie`.
-    pub headers: Vec<(&'static str, String)>,
+    /// The headers.
+    pub headers: Vec<ReplyHeader>,
     /// The body.
     pub body: String,
     /// Why the request was refused, if it was.
@@ -58,8 +108,8 @@ impl Reply {
     /// The answer that a denial makes by itself.
     pub fn denied(denial: Denial) -> Self {
         let rendered = denial.body();
-        let mut headers = denial.headers();
-        headers.push(("content-type", rendered.content_type.to_owned()));
+        let mut headers = replies(denial.headers());
+        headers.push(ReplyHeader::plain("content-type", rendered.content_type));
         Self {
             status: denial.status(),
             headers,
@@ -75,11 +125,22 @@ impl Reply {
             None => Self::denied(denial),
             Some(media_type) => Self {
                 status: 200,
-                headers: grpc::trailers_only(&denial, media_type),
+                headers: replies(grpc::trailers_only(&denial, media_type)),
                 body: String::new(),
                 denial: Some(denial),
             },
         }
+    }
+
+    /// Adds what a handle wants to say to the client.
+    pub(crate) fn with_headers(mut self, headers: Vec<ReplyHeader>) -> Self {
+        for header in headers {
+            if !header.append {
+                self.headers.retain(|other| other.name != header.name);
+            }
+            self.headers.push(header);
+        }
+        self
     }
 
     pub(crate) fn empty() -> Self {
@@ -104,10 +165,17 @@ impl Reply {
     }
 }
 
-pub(crate) fn no_store() -> (&'static str, String) {
-    ("cache-control", "no-store".to_owned())
+fn no_store() -> ReplyHeader {
+    ReplyHeader::plain("cache-control", "no-store")
 }
 
-pub(crate) fn json() -> (&'static str, String) {
-    ("content-type", "application/json".to_owned())
+fn json() -> ReplyHeader {
+    ReplyHeader::plain("content-type", "application/json")
+}
+
+fn replies(headers: Vec<(&'static str, String)>) -> Vec<ReplyHeader> {
+    headers
+        .into_iter()
+        .map(|(name, value)| ReplyHeader::plain(name, value))
+        .collect()
 }

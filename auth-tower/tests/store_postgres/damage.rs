@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use auth_tower::session::EndReason;
-use auth_tower::store::{Cursor, Retention, Revoked, SessionStore, StoreError};
+use auth_tower::store::{Cursor, Retention, RevocationFeed as _, Revoked, SessionStore, StoreError};
 use servers::Postgres;
 
 use crate::scene::{begin, connect, database, step, subject};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use auth_tower::session::EndReason;
-use auth_tower::store::{Cursor, RevocationPage, Revoked, SessionStore};
+use auth_tower::store::{Cursor, RevocationFeed as _, RevocationPage, Revoked, SessionStore};
 use auth_tower::{PostgresOptions, PostgresStore, SessionId};
 use servers::Postgres;
 use tokio::task::JoinHandle;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use auth_tower::session::EndReason;
-use auth_tower::store::{Cursor, SessionStore, StoreError};
+use auth_tower::store::{Cursor, RevocationFeed as _, SessionStore, StoreError};
 use auth_tower::{PostgresOptions, PostgresStore};
 use servers::Postgres;
 use sqlx::Connection as _;

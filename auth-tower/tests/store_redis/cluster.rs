@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use auth_tower::session::EndReason;
-use auth_tower::store::{Cursor, SessionStore, StoreError};
+use auth_tower::store::{Cursor, RevocationFeed as _, SessionStore, StoreError};
 use auth_tower::{RedisOptions, RedisStore, SessionId, Subject};
 use servers::RedisCluster;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use auth_tower::RedisOptions;
 use auth_tower::session::{EndReason, Terminated};
-use auth_tower::store::{Cursor, SessionStore, StoreError};
+use auth_tower::store::{Cursor, RevocationFeed as _, SessionStore, StoreError};
 use servers::Redis;
 use tokio::task::JoinSet;
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use auth_tower::session::{EndReason, Lifetime};
-use auth_tower::store::{Acknowledgement, Advance, Cursor, NewSession, Retention, SessionStore, StoreError};
+use auth_tower::store::{
+    Acknowledgement, Advance, Cursor, NewSession, Retention, RevocationFeed as _, SessionStore, StoreError,
+};
 use auth_tower::{RedisOptions, RedisStore};
 use servers::Redis;
 

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use auth_tower::session::{ClientInfo, EndReason, Lifetime};
-use auth_tower::store::{Advance, Cursor, NewSession, RevocationEvent, Revoked, SessionStore, StoreError};
+use auth_tower::store::{
+    Advance, Cursor, NewSession, RevocationEvent, RevocationFeed as _, Revoked, SessionStore, StoreError,
+};
 use auth_tower::{RedisOptions, RedisStore, SessionId, Subject};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};

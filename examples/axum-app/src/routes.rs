@@ -49,10 +49,10 @@ async fn me(claims: Claims<User>) -> Response {
     json(
         StatusCode::OK,
         &Me {
-            sub: claims.token().subject().to_string(),
+            sub: claims.registered().subject().to_string(),
             name: claims.name.clone(),
             roles: claims.roles.clone(),
-            sid: claims.token().session_id().to_string(),
+            sid: claims.registered().session_id().to_string(),
         },
     )
 }

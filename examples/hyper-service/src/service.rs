@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use auth_tower::adapter::{Reply, RequestBody, Route};
+use auth_tower::adapter::{Endpoint, Prefix, Reply, RequestBody, Route};
 use auth_tower::layer::{HttpFacts, Required};
 use auth_tower::{Auth, Claims, Denial, Handle};
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use demo::users::User;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 use futures_util::stream::StreamExt as _;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -24,9 +24,6 @@ use tower::{Layer as _, ServiceExt as _};
 
 /// Every answer's body.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
-
-/// How long a client may take to send the body of a login.
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 type Api = ServiceFn<fn(Request<Incoming>) -> Answer>;
@@ -58,7 +55,7 @@ impl App {
             let Ok(response) = self.api.clone().oneshot(request).await;
             return response.map(BodyExt::boxed_unsync);
         }
-        match route(path) {
+        match Route::at(path, &Prefix::default()) {
             Some(route) => self.endpoint(route, request, ip).await,
             None if path == "/healthz" => text(StatusCode::OK, "ok"),
             None => text(StatusCode::NOT_FOUND, "there is nothing here"),
@@ -69,29 +66,17 @@ impl App {
     async fn endpoint(&self, route: Route, request: Request<Incoming>, ip: IpAddr) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let facts = HttpFacts::new(&parts.method, &parts.uri, &parts.headers, Some(ip));
-        let endpoint = self.auth.endpoint(route, &facts);
+        let endpoint = Endpoint::new(&self.auth, route, &facts);
         let body = match endpoint.body_limit() {
-            Some(limit) => Some(read(body, limit).await),
+            Some(limit) => Some(read(body, limit, endpoint.body_deadline()).await),
             None => None,
         };
-        let id = parts.uri.path().rsplit('/').next();
-        written(endpoint.answer(body, id).await)
+        written(endpoint.answer(body).await)
     }
 }
 
-fn route(path: &str) -> Option<Route> {
-    let below = path.strip_prefix("/auth");
-    Route::ALL.into_iter().find(|route| match route {
-        Route::Session => below
-            .and_then(|below| below.strip_prefix("/sessions/"))
-            .is_some_and(|id| !id.is_empty() && !id.contains('/')),
-        route if route.is_well_known() => path == route.path(),
-        route => below == Some(route.path()),
-    })
-}
-
-async fn read(body: Incoming, limit: usize) -> RequestBody {
-    match tokio::time::timeout(BODY_DEADLINE, Limited::new(body, limit).collect()).await {
+async fn read(body: Incoming, limit: usize, deadline: Duration) -> RequestBody {
+    match tokio::time::timeout(deadline, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => RequestBody::Complete(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => RequestBody::TooLarge,
         Ok(Err(_)) | Err(_) => RequestBody::Broken,
@@ -106,10 +91,10 @@ async fn api(request: Request<Incoming>) -> Response<Body> {
     };
     match request.uri().path() {
         "/api/me" => json(&serde_json::json!({
-            "sub": claims.token().subject(),
+            "sub": claims.registered().subject(),
             "name": claims.name,
             "roles": claims.roles,
-            "sid": claims.token().session_id(),
+            "sid": claims.registered().session_id(),
         })),
         "/api/admin" => match claims.require(User::is_admin) {
             Ok(()) => json(&serde_json::json!({"admin": claims.name})),
@@ -153,11 +138,13 @@ fn refused(denial: Denial) -> Response<Body> {
 fn written(reply: Reply) -> Response<Body> {
     let mut response = Response::new(Full::from(reply.body).boxed_unsync());
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in reply.headers {
-        let (name, Ok(value)) = (HeaderName::from_static(name), HeaderValue::from_str(&value)) else {
+    for header in reply.headers {
+        let Ok(mut value) = HeaderValue::from_str(&header.value) else {
             continue;
         };
-        if name == SET_COOKIE {
+        value.set_sensitive(header.sensitive);
+        let name = HeaderName::from_static(header.name);
+        if header.append {
             response.headers_mut().append(name, value);
         } else {
             response.headers_mut().insert(name, value);

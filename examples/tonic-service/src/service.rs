@@ -39,10 +39,10 @@ impl Account for Me {
     async fn me(&self, request: Request<MeRequest>) -> Result<Response<MeReply>, Status> {
         let claims = claims(&request)?;
         Ok(Response::new(MeReply {
-            sub: claims.token().subject().to_string(),
+            sub: claims.registered().subject().to_string(),
             name: claims.name.clone(),
             roles: claims.roles.clone(),
-            sid: claims.token().session_id().to_string(),
+            sid: claims.registered().session_id().to_string(),
         }))
     }
 

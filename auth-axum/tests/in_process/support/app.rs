@@ -56,7 +56,7 @@ pub(crate) fn app_of<C: AppClaims>(auth: &Auth<C>) -> Router {
 }
 
 fn shown<C>(claims: &Claims<C>) -> Value {
-    let token = claims.token();
+    let token = claims.registered();
     json!({
         "sub": token.subject(),
         "sid": token.session_id().to_string(),
@@ -95,13 +95,13 @@ async fn others(session: Session) -> Result<String, Rejection> {
 
 async fn verdict<C: AppClaims>(claims: Result<Claims<C>, Rejection>) -> String {
     match claims {
-        Ok(claims) => claims.token().subject().to_string(),
+        Ok(claims) => claims.registered().subject().to_string(),
         Err(rejection) => format!("{} {} {}", rejection.status(), rejection.code(), rejection.body_text()),
     }
 }
 
 async fn ban<C: AppClaims>(auth: Auth<C>, claims: Claims<C>) -> &'static str {
-    auth.end_session(claims.token().session_id()).await.unwrap();
+    auth.end_session(claims.registered().session_id()).await.unwrap();
     "banned"
 }
 

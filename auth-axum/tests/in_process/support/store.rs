@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use auth_tower::session::{EndReason, SessionRecord};
 use auth_tower::store::{
-    Acknowledgement, Advance, Advanced, AllEnded, Cursor, Found, NewSession, Retention, RevocationPage, SessionStore,
-    StoreError,
+    Acknowledgement, Advance, Advanced, AllEnded, Cursor, Found, NewSession, Retention, RevocationFeed, RevocationPage,
+    SessionStore, StoreError,
 };
 use auth_tower::{Clock, MemoryStore, SessionId, Subject, Timestamp};
 
@@ -183,6 +183,13 @@ impl Store {
     }
 }
 
+impl RevocationFeed for Store {
+    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
+        let inner = self.inner();
+        self.run(Call::EndedSince, inner.revocations_since(cursor, wait)).await
+    }
+}
+
 impl SessionStore for Store {
     async fn create(&self, session: NewSession) -> Result<SessionRecord, StoreError> {
         self.0
@@ -227,11 +234,6 @@ impl SessionStore for Store {
     async fn list(&self, subject: &Subject, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
         let inner = self.inner();
         self.run(Call::List, inner.list(subject, limit)).await
-    }
-
-    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
-        let inner = self.inner();
-        self.run(Call::EndedSince, inner.revocations_since(cursor, wait)).await
     }
 
     async fn purge(&self, retention: Retention) -> Result<u64, StoreError> {

@@ -16,7 +16,7 @@ fn enter(watchers: &Arc<Watchers>, number: u8, on_outage: OnOutage, name: &str) 
     watchers.enter(key, subject(name), NOW + LIFETIME, LIFETIME, NOW).0
 }
 
-fn patience(feed_read_at: Timestamp) -> OutageTolerance {
+fn tolerance(feed_read_at: Timestamp) -> OutageTolerance {
     OutageTolerance {
         access_lifetime: LIFETIME,
         feed_read_at,
@@ -25,7 +25,7 @@ fn patience(feed_read_at: Timestamp) -> OutageTolerance {
 
 fn is_clean(watchers: &Watchers) -> bool {
     let state = watchers.state.lock();
-    state.watched.is_empty() && state.by_subject.is_empty() && state.due.is_empty() && state.doubts.is_empty()
+    state.watched.is_empty() && state.by_subject.is_empty() && state.due.is_empty() && state.recheck_queue.is_empty()
 }
 
 #[test]
@@ -35,9 +35,9 @@ fn a_session_is_forgotten_with_its_last_watcher_or_its_end() {
         enter(&watchers, 1, OnOutage::Accept, "a"),
         enter(&watchers, 1, OnOutage::Accept, "a"),
     );
-    watchers.doubt(subject("a"));
+    watchers.queue_recheck(subject("a"));
     drop(one);
-    assert_eq!(watchers.take_doubts().len(), 1);
+    assert_eq!(watchers.take_recheck_queue().len(), 1);
     drop(two);
     assert!(is_clean(&watchers));
     let ended = enter(&watchers, 1, OnOutage::Accept, "a");
@@ -60,10 +60,10 @@ fn doubt_falls_on_one_subject_only() {
         enter(&watchers, 0, OnOutage::Accept, "b"),
         enter(&watchers, 255, OnOutage::Accept, "c"),
     ];
-    watchers.doubt(subject("a"));
-    let doubts: Vec<SessionId> = watchers.take_doubts().iter().map(|(key, _)| key.0).collect();
-    assert_eq!(doubts, [session(1), session(2)]);
-    assert!(watchers.take_doubts().is_empty());
+    watchers.queue_recheck(subject("a"));
+    let recheck_queue: Vec<SessionId> = watchers.take_recheck_queue().iter().map(|(key, _)| key.0).collect();
+    assert_eq!(recheck_queue, [session(1), session(2)]);
+    assert!(watchers.take_recheck_queue().is_empty());
 }
 
 #[test]
@@ -76,14 +76,14 @@ fn the_store_is_asked_at_deadlines_when_the_feed_is_stale_and_after_a_step_back_
         left: 60 * second,
         absolute_left: 600 * second,
     };
-    watchers.record_status(key, live, NOW, patience(NOW));
+    watchers.record_status(key, live, NOW, tolerance(NOW));
     assert!(watchers.take_due(NOW + 59 * second, None).is_empty());
     assert_eq!(watchers.take_due(NOW + 60 * second, None), [key]);
     assert!(
         watchers.take_due(NOW + 60 * second, None).is_empty(),
         "it is being asked"
     );
-    watchers.record_status(key, live, NOW + 60 * second, patience(NOW));
+    watchers.record_status(key, live, NOW + 60 * second, tolerance(NOW));
     let stale = Some(5 * second);
     assert!(watchers.take_due(NOW + 64 * second, stale).is_empty());
     assert_eq!(watchers.take_due(NOW + 65 * second, stale), [key]);
@@ -120,8 +120,8 @@ fn silence_is_borne_for_one_access_lifetime_and_never_past_the_absolute_deadline
             LIFETIME / 3,
         ),
     ] {
-        let given_up = |after| lease.given_up(OnOutage::Accept, NOW + after, patience(feed_read_at));
+        let given_up = |after| lease.given_up(OnOutage::Accept, NOW + after, tolerance(feed_read_at));
         assert!(!given_up(end - millisecond) && given_up(end), "{lease:?}");
-        assert!(lease.given_up(OnOutage::Refuse, NOW, patience(feed_read_at)));
+        assert!(lease.given_up(OnOutage::Refuse, NOW, tolerance(feed_read_at)));
     }
 }

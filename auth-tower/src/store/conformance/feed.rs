@@ -11,8 +11,7 @@ use super::Harness;
 use super::scene::{IDLE, MINUTE, assert_apart, begin, end, end_all, read_on, session, subject, whole_log};
 use crate::id::SessionId;
 use crate::session::EndReason;
-use crate::store::feed::{Cursor, RevocationEvent, Revoked};
-use crate::store::session::SessionStore;
+use crate::store::feed::{Cursor, RevocationEvent, RevocationFeed as _, Revoked};
 
 /// Far longer than any answer takes, so that a failure is a failure and not a slow machine.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -7,7 +7,7 @@ use super::Harness;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject};
 use crate::session::{ClientInfo, EndReason, Lifetime, SessionRecord, Terminated};
-use crate::store::feed::{Cursor, RevocationEvent};
+use crate::store::feed::{Cursor, RevocationEvent, RevocationFeed as _};
 use crate::store::session::{Acknowledgement, Advance, Advanced, Found, NewSession, Retention, SessionStore};
 
 pub(super) const IDLE: Duration = Duration::from_secs(3_600);

@@ -19,6 +19,7 @@ use super::session::{Acknowledgement, Advance, Advanced, AllEnded, Found, NewSes
 use crate::clock::{Clock, Timestamp};
 use crate::id::{SessionId, Subject, SubjectKey};
 use crate::session::{EndReason, SessionRecord};
+use crate::store::feed::RevocationFeed;
 
 const SHARDS: usize = 64;
 
@@ -132,6 +133,12 @@ impl Inner {
     }
 }
 
+impl RevocationFeed for MemoryStore {
+    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
+        self.0.log.read(&cursor, wait, &self.0.clock).await
+    }
+}
+
 impl SessionStore for MemoryStore {
     async fn create(&self, session: NewSession) -> Result<SessionRecord, StoreError> {
         session.check()?;
@@ -223,10 +230,6 @@ impl SessionStore for MemoryStore {
         let shard = self.0.shard(key.routing()).lock();
         let now = self.0.clock.now();
         Ok(shard.list(&key, limit, now))
-    }
-
-    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
-        self.0.log.read(&cursor, wait, &self.0.clock).await
     }
 
     async fn purge(&self, retention: Retention) -> Result<u64, StoreError> {

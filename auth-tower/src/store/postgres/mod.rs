@@ -29,6 +29,7 @@ use super::session::{Acknowledgement, Advance, Advanced, AllEnded, Found, NewSes
 use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject};
 use crate::session::{EndReason, SessionRecord};
+use crate::store::feed::RevocationFeed;
 
 pub use self::options::{Migrations, PoolerMode, PostgresOptions, RotationDurability};
 
@@ -85,6 +86,13 @@ impl fmt::Debug for PostgresStore {
         f.debug_struct("PostgresStore")
             .field("idle_connections", &self.0.pool.idle())
             .finish_non_exhaustive()
+    }
+}
+
+impl RevocationFeed for PostgresStore {
+    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
+        let pool = self.0.following.as_ref().unwrap_or(&self.0.pool);
+        self.0.feed.revocations_since(pool, cursor, wait).await
     }
 }
 
@@ -198,11 +206,6 @@ impl SessionStore for PostgresStore {
             }
         }
         Ok(records)
-    }
-
-    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
-        let pool = self.0.following.as_ref().unwrap_or(&self.0.pool);
-        self.0.feed.revocations_since(pool, cursor, wait).await
     }
 
     async fn purge(&self, retention: Retention) -> Result<u64, StoreError> {

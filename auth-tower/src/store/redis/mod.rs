@@ -38,6 +38,7 @@ use super::feed::{Cursor, RevocationPage};
 use super::session::{Acknowledgement, Advance, Advanced, AllEnded, Found, NewSession, Retention, SessionStore};
 use crate::id::{SessionId, Subject};
 use crate::session::{EndReason, Lifetime, SessionRecord};
+use crate::store::feed::RevocationFeed;
 
 pub use self::options::RedisOptions;
 
@@ -181,6 +182,12 @@ impl Inner {
     }
 }
 
+impl RevocationFeed for RedisStore {
+    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
+        feed::revocations_since(&self.0, cursor, wait).await
+    }
+}
+
 impl SessionStore for RedisStore {
     async fn create(&self, session: NewSession) -> Result<SessionRecord, StoreError> {
         session.check()?;
@@ -303,10 +310,6 @@ impl SessionStore for RedisStore {
 
     async fn list(&self, subject: &Subject, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
         self.0.list(subject, limit).await
-    }
-
-    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
-        feed::revocations_since(&self.0, cursor, wait).await
     }
 
     /// Redis forgets sessions by itself; only the log has to be trimmed.

@@ -30,6 +30,7 @@ use super::feed::{Cursor, RevocationPage};
 use super::session::{Acknowledgement, Advance, Advanced, AllEnded, Found, NewSession, Retention, SessionStore};
 use crate::id::{SessionId, Subject};
 use crate::session::{EndReason, SessionRecord};
+use crate::store::feed::RevocationFeed;
 
 pub use self::options::SqliteOptions;
 
@@ -94,6 +95,12 @@ impl fmt::Debug for SqliteStore {
     }
 }
 
+impl RevocationFeed for SqliteStore {
+    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
+        self.threads.revocations_since(cursor, wait).await
+    }
+}
+
 impl SessionStore for SqliteStore {
     async fn create(&self, session: NewSession) -> Result<SessionRecord, StoreError> {
         session.check()?;
@@ -144,10 +151,6 @@ impl SessionStore for SqliteStore {
     async fn list(&self, subject: &Subject, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
         let subject = subject.clone();
         self.threads.read(move |look| look.list(&subject, limit)).await
-    }
-
-    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
-        self.threads.revocations_since(cursor, wait).await
     }
 
     async fn purge(&self, retention: Retention) -> Result<u64, StoreError> {
