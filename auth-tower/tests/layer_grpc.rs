@@ -9,7 +9,7 @@ use auth_tower::layer::HttpFacts;
 use auth_tower::session::ClientInfo;
 use auth_tower::{
     Accounts, AccountsError, Auth, Claims, Clock, Denial, Grant, Handle, KeyRing, MemoryStore, PasswordCredentials,
-    Session, Subject, Timestamp, adapter,
+    Subject, Timestamp, adapter,
 };
 use http::{HeaderMap, Request, Response};
 use http_body::Body;

@@ -16,6 +16,7 @@ mod metrics;
 mod missing_layer;
 mod outages;
 mod parallel;
+mod resource;
 mod revocation;
 mod rotation;
 mod silent_exchange;

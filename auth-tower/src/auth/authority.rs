@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::settings::shared_setters;
 use super::start::Parts;
-use super::{Auth, Authority, Health, start};
+use super::{Auth, Authority, start};
 use crate::accounts::erased::ErasedAccounts;
 use crate::accounts::{Accounts, AppClaims};
 use crate::clock::Clock;
