@@ -65,7 +65,7 @@ mod token;
 mod wire;
 
 #[cfg(feature = "argon2")]
-pub use accounts::passwords::Passwords;
+pub use accounts::passwords::{Passwords, Verification};
 pub use accounts::{Accounts, AccountsError, AppClaims, Grant, Password, PasswordCredentials};
 pub use auth::authority::AuthorityBuilder;
 pub use auth::resource::ResourceBuilder;

@@ -158,7 +158,11 @@ pub struct ClientInfo {
 }
 
 impl ClientInfo {
-    /// Keeps at most 64 characters of `device` and 256 of `user_agent`, without control characters.
+    /// Keeps at most 64 characters of `device` and 256 of `user_agent`.
+    ///
+    /// Characters that a reader does not see (controls, line and paragraph separators, bidirectional marks, zero-width and
+    /// other invisible ones) are left out: a client could write them to make one device look like another in the list, or to
+    /// turn the text around it. A name of nothing else is none.
     pub fn new(device: Option<&str>, ip: Option<IpAddr>, user_agent: Option<&str>) -> Self {
         Self {
             device: device.and_then(|text| clean(text, 64)),
@@ -169,7 +173,20 @@ impl ClientInfo {
 }
 
 fn clean(text: &str, max: usize) -> Option<Box<str>> {
-    let kept: String = text.chars().filter(|c| !c.is_control()).take(max).collect();
-    let kept = kept.trim();
+    let seen: String = text.chars().filter(|c| !is_unseen(*c)).collect();
+    let kept: String = seen.trim().chars().take(max).collect();
+    let kept = kept.trim_end();
     (!kept.is_empty()).then(|| kept.into())
+}
+
+/// Whether a reader does not see this character: controls, the separators of lines and paragraphs, the anchors of
+/// interlinear notes, the blank pattern of Braille, and all of Unicode's `Default_Ignorable_Code_Point`, among which are
+/// the bidirectional marks, the zero-width characters, the fillers, the variation selectors and the tags.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
