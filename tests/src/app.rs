@@ -286,8 +286,8 @@ impl Process {
     }
 }
 
-/// Builds the apps once per test process and says where this one's binary is. All at once, as `tests/run` does: what cargo builds
-/// an app with depends on what is built beside it.
+/// Where this app's binary is. `tests/prepare` has built them all and names the folder in `APPS`; without it, cargo builds them,
+/// once per test process, and all at once: what cargo builds an app with depends on what is built beside it.
 fn binary(app: App) -> &'static Path {
     static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
     BUILT
@@ -297,6 +297,11 @@ fn binary(app: App) -> &'static Path {
 }
 
 fn build() -> BTreeMap<String, PathBuf> {
+    if let Some(folder) = std::env::var_os("APPS") {
+        let package = |app: &App| app.package().to_owned();
+        let binary = |app: &App| Path::new(&folder).join(app.package());
+        return App::ALL.iter().map(|app| (package(app), binary(app))).collect();
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = std::process::Command::new(cargo)
         .args(["build", "--quiet", "--message-format=json-render-diagnostics"])

@@ -21,7 +21,7 @@ pub enum App {
 }
 
 impl App {
-    /// Every one. `tests/run` builds the same.
+    /// Every one. `tests/prepare` builds the same.
     pub const ALL: [Self; 4] = [Self::Axum, Self::Actix, Self::Hyper, Self::Tonic];
 
     /// The package, which is also the binary's name.

@@ -9,7 +9,11 @@ use acceptance::{
 };
 
 const REQUESTS: usize = 200;
-const ROUNDS: usize = 50;
+
+/// `tests/soak` asks for more.
+fn rounds() -> usize {
+    std::env::var("ROUNDS").map_or(50, |text| text.parse().expect("a number of rounds"))
+}
 
 /// One test at a time: it wants the machine, and its connections, for itself.
 static TURN: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
@@ -115,7 +119,7 @@ async fn rt_07_200_requests_at_once_are_one_rotation(at: Target) {
     let app = at.forgeable().start().await;
     spread(&app, at).await;
     let mut pool = Pool::open(&[app.address()], REQUESTS).await;
-    for number in 0..ROUNDS {
+    for number in 0..rounds() {
         round(&mut pool, &app, at, number).await;
     }
 }
@@ -137,7 +141,7 @@ async fn rt_07_100_requests_over_two_instances_are_one_rotation_and_two_calls_ea
     let addresses: Vec<_> = apps.iter().map(Running::address).collect();
     let mut pool = Pool::open(&addresses, 100).await;
     let mut most = 0;
-    for number in 0..200 {
+    for number in 0..4 * rounds() {
         let client = Client::alice(&apps[number % 2]).await;
         let id = client.session_id();
         for wire in &wires {

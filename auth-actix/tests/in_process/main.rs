@@ -22,6 +22,7 @@ mod gone_client;
 #[path = "../../../auth-axum/tests/in_process/guards.rs"]
 mod guards;
 mod missing_layer;
+mod one_per_process;
 mod optional;
 #[path = "../../../auth-axum/tests/in_process/outages.rs"]
 mod outages;
@@ -29,6 +30,7 @@ mod outages;
 mod revocation;
 #[path = "../../../auth-axum/tests/in_process/rotation.rs"]
 mod rotation;
+mod same_answers;
 #[path = "../../../auth-axum/tests/in_process/silent_exchange.rs"]
 mod silent_exchange;
 #[path = "../../../auth-axum/tests/in_process/store_calls.rs"]

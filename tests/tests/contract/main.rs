@@ -2,10 +2,13 @@
 
 mod access_tokens;
 mod bearer;
+mod canary;
 mod cookies;
 mod csrf;
 mod keys;
 mod lifecycle;
+mod live;
+mod plain_tower;
 mod refresh_tokens;
 mod rotation_rows;
 mod routes;

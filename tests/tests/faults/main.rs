@@ -13,7 +13,7 @@
 //! * a 503 while nothing was broken.
 //!
 //! Each run draws its plan from a seed: `SEED=7 cargo test -p acceptance --test faults lost_answers` repeats one.
-//! `FAULT_SEEDS` is the number of seeds per fault and store (20), `FAULT_WORLDS` how many run at once. What a seed cannot
+//! `FAULT_SEEDS` is the number of seeds per fault and store (3; `tests/soak` runs 20), `FAULT_WORLDS` how many run at once. What a seed cannot
 //! repeat is the operating system's scheduling. A browser whose messages were held for longer than the promise covers, because
 //! the machine was busy, proves nothing by being signed out; its seed is run again.
 //!

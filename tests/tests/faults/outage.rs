@@ -1,4 +1,4 @@
-//! A store that is down for a while, under load: `OUTAGE_SECONDS` (8; an outage worth the name is 60).
+//! A store that is down for a while, under load: `OUTAGE_SECONDS` (8; in `tests/soak` 60, an outage worth the name).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

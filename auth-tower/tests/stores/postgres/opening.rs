@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::scene::{begin, connect, database, reason_of, server, sql, step, stranger, subject};
+use super::scene::{begin, connect, database, reason_of, server, sql, step, stranger, subject};
 
 /// Refused in time, with the reason, and without a word of the address.
 async fn refused(url: &str, because: &str) {

@@ -9,7 +9,7 @@ use auth_tower::store::{Cursor, RevocationFeed as _, SessionStore, StoreError};
 use servers::Redis;
 use tokio::task::JoinSet;
 
-use crate::support::{
+use super::support::{
     PATIENCE, Tunnel, begin, connect, end, impatient, is_live, is_outage, read_on, session, sessions, step, subject,
     until_it_answers,
 };

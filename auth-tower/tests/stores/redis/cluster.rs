@@ -7,7 +7,7 @@ use auth_tower::store::{Cursor, RevocationFeed as _, SessionStore, StoreError};
 use auth_tower::{RedisOptions, RedisStore, SessionId, Subject};
 use servers::RedisCluster;
 
-use crate::support::{
+use super::support::{
     PATIENCE, begin, connect, end, impatient, is_live, is_outage, read_on, sessions, step, subject, until_it_answers,
 };
 

@@ -6,8 +6,8 @@ use auth_tower::session::EndReason;
 use auth_tower::session::rotation::Decision;
 use auth_tower::store::Advance;
 
-use crate::model::Session;
-use crate::world::{Broken, Happened, Line, NOW, Party, Pending, World, is_repaired, predecessor};
+use super::model::Session;
+use super::world::{Broken, Happened, Line, NOW, Party, Pending, World, is_repaired, predecessor};
 
 impl Session {
     /// The store's `advance`: one atomic step.

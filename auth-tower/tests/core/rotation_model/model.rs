@@ -9,8 +9,8 @@ use auth_tower::session::{ClientInfo, Lifetime, SessionRecord};
 use auth_tower::{SessionId, Subject};
 use stateright::{Model, Property};
 
-use crate::rules::Rules;
-use crate::world::{Broken, Happened, Line, NOW, Party, Pending, World};
+use super::rules::Rules;
+use super::world::{Broken, Happened, Line, NOW, Party, Pending, World};
 
 /// A session's surroundings.
 #[derive(Debug, Clone)]

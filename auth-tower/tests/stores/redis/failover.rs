@@ -9,7 +9,7 @@ use auth_tower::store::{Cursor, RevocationFeed as _, SessionStore, StoreError};
 use servers::Redis;
 use tokio::task::JoinSet;
 
-use crate::support::{begin, connect, end, is_live, is_outage, read_on, sessions, step, until_it_answers};
+use super::support::{begin, connect, end, is_live, is_outage, read_on, sessions, step, until_it_answers};
 
 /// Puts the replica in the place, and at the port, of its primary, without what the primary was told in between.
 fn promote(primary: &mut Redis, replica: &Redis) {

@@ -9,7 +9,7 @@ use auth_tower::store::{SessionStore as _, StoreError};
 use auth_tower::{RedisOptions, RedisStore};
 use servers::{Redis, RedisCluster};
 
-use crate::support::{begin, connect, is_live};
+use super::support::{begin, connect, is_live};
 
 async fn refused(url: &str) -> String {
     refused_with(RedisOptions::new(), url).await

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 macro_rules! fixture {
     ($name:literal) => {
-        include_str!(concat!("fixtures/test-only-", $name))
+        include_str!(concat!("../fixtures/test-only-", $name))
     };
 }
 

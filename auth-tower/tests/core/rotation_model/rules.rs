@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use auth_tower::session::rotation::{Decision, Policy, Reuse, Rotation, decide};
 
-use crate::world::{NOW, is_repaired, predecessor};
+use super::world::{NOW, is_repaired, predecessor};
 
 /// The rules under which a session is kept. Times are in ticks.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ use auth_tower::store::{
 use auth_tower::{RedisOptions, RedisStore};
 use servers::Redis;
 
-use crate::support::{HOUR, begin, connect, end, is_live, read_on, session, sessions, step, subject};
+use super::support::{HOUR, begin, connect, end, is_live, read_on, session, sessions, step, subject};
 
 /// The key of a session.
 fn key_of(server: &Redis, id: auth_tower::SessionId) -> String {

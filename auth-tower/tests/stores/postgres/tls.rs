@@ -8,7 +8,7 @@ use auth_tower::PostgresStore;
 use auth_tower::store::SessionStore;
 use servers::Postgres;
 
-use crate::scene::{begin, connect, eventually, reason_of, server};
+use super::scene::{begin, connect, eventually, reason_of, server};
 
 /// Gives the server a certificate that it signed itself.
 fn secure(server: &Postgres) {

@@ -6,7 +6,7 @@ use auth_tower::session::EndReason;
 use auth_tower::store::{Cursor, Retention, RevocationFeed as _, Revoked, SessionStore, StoreError};
 use servers::Postgres;
 
-use crate::scene::{begin, connect, database, step, subject};
+use super::scene::{begin, connect, database, step, subject};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_row_is_refused_and_the_others_are_not() {

@@ -11,7 +11,7 @@ use sqlx::Connection as _;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::scene::{NOTICE, PATIENCE, begin, database, eventually, server, session, sql, step, stranger};
+use super::scene::{NOTICE, PATIENCE, begin, database, eventually, server, session, sql, step, stranger};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_call_too_many_fails_at_once() {
@@ -91,7 +91,7 @@ async fn the_server_gives_up_with_the_caller() {
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     eventually("nobody waits on the server", || async {
         let (waiting,): (i64,) = sqlx::query_as(waiting)
-            .fetch_one(&mut crate::scene::stranger(&url).await)
+            .fetch_one(&mut super::scene::stranger(&url).await)
             .await
             .unwrap();
         waiting == 0

@@ -1,4 +1,4 @@
-//! What only a server goes through: the suite of every store is in `store_conformance`.
+//! What only a server goes through: the suite of every store is in `conformance`.
 #![cfg(feature = "redis")]
 #![allow(
     clippy::unwrap_used,

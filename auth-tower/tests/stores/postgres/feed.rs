@@ -9,7 +9,7 @@ use servers::Postgres;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::scene::{NOTICE, PATIENCE, begin, connect, database, eventually, session, sessions, sql, stranger, subject};
+use super::scene::{NOTICE, PATIENCE, begin, connect, database, eventually, session, sessions, sql, stranger, subject};
 
 async fn read(store: &PostgresStore, cursor: Cursor) -> RevocationPage {
     store.revocations_since(cursor, Duration::ZERO).await.unwrap()

@@ -9,7 +9,7 @@ use auth_tower::{PostgresOptions, RotationDurability};
 use servers::Postgres;
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::scene::{NOTICE, begin, connect, database, eventually, server, session, step, subject};
+use super::scene::{NOTICE, begin, connect, database, eventually, server, session, step, subject};
 
 /// "Service is back within 2 s of the store."
 const BACK: Duration = Duration::from_secs(2);

@@ -3,7 +3,7 @@
 use auth_tower::session::rotation::Reuse;
 use proptest::prelude::*;
 
-use crate::case::{Case, MAX};
+use super::case::{Case, MAX};
 
 const REUSES: [Reuse; 2] = [Reuse::Recover, Reuse::Strict];
 

@@ -3,7 +3,7 @@
 use auth_tower::session::rotation::Decision::{Keep, Recover, Repair, Resend, ReuseDetected, Rotate, Tolerate};
 use auth_tower::session::rotation::{Decision, Reuse};
 
-use crate::case::{
+use super::case::{
     Age, BeforeHealer, BeforeLast, Case, Confirmed, Current, CurrentAndLast, Healer, Later, LaterAndLast, Other, Past,
     Presented, Within, WithinAThird,
 };
