@@ -1,4 +1,8 @@
 //! Connecting for the first time, and what would make the store lose what it promises to keep.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the deadline of a call, which no record is dated by"
+)]
 
 use std::collections::HashMap;
 use std::sync::Arc;
