@@ -113,6 +113,19 @@
 //! HTTP/2 without TLS, for a proxy that speaks it, needs `bind_auto_h2c` or `listen_auto_h2c`; `axum::serve` always takes it. A
 //! live connection whose client does not read cannot be closed from inside a handler: it ends when the client reads again, and
 //! gets nothing new before that.
+//!
+//! # Features
+//!
+//! The features of [`auth_tower`](auth_tower#features) under their own names (but `conformance`): `memory`, `aws-lc-rs` and
+//! `argon2`, which are on unless `default-features = false`, and `sqlite`, `postgres`, `postgres-tls`, `redis`, `rust-crypto` and
+//! `metrics`. This crate takes the core without defaults, so what is left out here stays out. A program that names
+//! `auth-tower` too says `default-features = false` there as well.
+//!
+//! ```toml
+//! # Signatures in pure Rust, sessions in Redis, no password hashing.
+//! auth-actix = { version = "0.1", default-features = false, features = ["rust-crypto", "redis"] }
+//! auth-tower = { version = "0.1", default-features = false }
+//! ```
 
 mod claims;
 mod facts;

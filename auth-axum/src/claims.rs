@@ -89,6 +89,7 @@ impl<C: Send + Sync + 'static, S: Send + Sync> OptionalFromRequestParts<S> for C
 /// No credential is no user, and so is a refresh cookie alone that is forged or whose session is over. A bad access token is
 /// refused all the same, and so is everything while it cannot be told. The same on every framework.
 #[derive(Debug, Clone)]
+#[expect(clippy::exhaustive_structs, reason = "a handler takes it apart among its arguments")]
 pub struct MaybeClaims<C>(pub Option<Claims<C>>);
 
 impl<C: Send + Sync + 'static, S: Send + Sync> FromRequestParts<S> for MaybeClaims<C> {

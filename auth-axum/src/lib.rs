@@ -59,6 +59,19 @@
 //! | `Option<Claims<C>>`, [`MaybeClaims<C>`] | `None` | 401 | 503 | `None` |
 //!
 //! A route whose router has no [`auth.layer()`](auth_tower::Auth::layer) answers 500 and logs what to add.
+//!
+//! # Features
+//!
+//! The features of [`auth_tower`](auth_tower#features) under their own names (but `conformance`): `memory`, `aws-lc-rs` and
+//! `argon2`, which are on unless `default-features = false`, and `sqlite`, `postgres`, `postgres-tls`, `redis`, `rust-crypto` and
+//! `metrics`. This crate takes the core without defaults, so what is left out here stays out. A program that names
+//! `auth-tower` too says `default-features = false` there as well.
+//!
+//! ```toml
+//! # Signatures in pure Rust, sessions in Redis, no password hashing.
+//! auth-axum = { version = "0.1", default-features = false, features = ["rust-crypto", "redis"] }
+//! auth-tower = { version = "0.1", default-features = false }
+//! ```
 
 mod claims;
 mod facts;

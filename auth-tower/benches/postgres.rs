@@ -13,6 +13,7 @@
     reason = "a benchmark stops at the first surprise"
 )]
 #![allow(missing_docs, reason = "criterion's macro makes an undocumented function")]
+#![expect(clippy::disallowed_methods, reason = "a bench measures time")]
 
 mod common;
 

@@ -10,6 +10,7 @@
     clippy::print_stdout,
     reason = "a benchmark prints, and stops at the first surprise"
 )]
+#![expect(clippy::disallowed_methods, reason = "a bench measures time")]
 
 mod common;
 

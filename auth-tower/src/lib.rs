@@ -22,13 +22,21 @@
 //! | `memory` | sessions in this process's memory | yes |
 //! | `sqlite` | sessions in an SQLite file | |
 //! | `postgres` | sessions in PostgreSQL, for many instances | |
-//! | `postgres-tls` | TLS to PostgreSQL | |
-//! | `redis` | sessions in Redis, Valkey or Redis Cluster, for many instances | |
+//! | `postgres-tls` | TLS to PostgreSQL, by rustls and AWS-LC | |
+//! | `redis` | sessions in Redis, Valkey or Redis Cluster, for many instances; TLS as below | |
 //! | `argon2` | [`Passwords`] | yes |
 //! | `aws-lc-rs` | signatures by AWS-LC | yes |
 //! | `rust-crypto` | signatures in pure Rust; `aws-lc-rs` wins where both are on | |
 //! | `metrics` | numbers for the `metrics` facade, below | |
 //! | `conformance` | the suite that every session store must pass | |
+//!
+//! `rust-crypto` without `aws-lc-rs` brings no C code, but for the database of `sqlite` and for two ways of TLS:
+//!
+//! * `postgres-tls` brings AWS-LC, since sqlx has rustls with AWS-LC or with ring and with nothing else. A connection over a
+//!   Unix socket, a private network or a sidecar needs `postgres` alone.
+//! * `redis` has rustls without a back end. `rediss://` then speaks TLS with the
+//!   [`CryptoProvider`](https://docs.rs/rustls/0.23/rustls/crypto/struct.CryptoProvider.html) that the program installed as the
+//!   process's default before it connected; without one, connecting is refused with an error that says so.
 //!
 //! # Metrics
 //!

@@ -211,6 +211,5 @@ acceptance::on_every_store!(
 
 acceptance::on_stores_of!(
     both = Axum;
-    [sqlite = Sqlite, postgres = Postgres, redis = Redis, redis_cluster = RedisCluster];
-    [rt_07_100_requests_over_two_instances_are_one_rotation_and_two_calls_each]
+    durable [rt_07_100_requests_over_two_instances_are_one_rotation_and_two_calls_each]
 );

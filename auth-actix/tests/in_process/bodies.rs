@@ -1,4 +1,5 @@
 //! Bodies of the ready routes: bounded in size and in time, and read only where one is wanted.
+#![expect(clippy::disallowed_methods, reason = "a test measures how long an answer took")]
 
 use std::cell::Cell;
 use std::rc::Rc;

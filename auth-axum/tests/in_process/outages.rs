@@ -1,4 +1,5 @@
 //! A store or accounts that fail, hang, or lose their answers: nobody is signed out, and no one has to restart anything.
+#![expect(clippy::disallowed_methods, reason = "a test measures how long an answer took")]
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! What the benches of the stores share: sessions, load, and the questions that are asked of every store.
 #![allow(dead_code, reason = "not every bench asks every question")]
+#![expect(clippy::disallowed_methods, reason = "a bench measures time")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -20,11 +20,12 @@ pub enum SameSite {
     Lax,
 }
 
-impl From<SameSite> for cookie::SameSite {
-    fn from(same_site: SameSite) -> Self {
-        match same_site {
-            SameSite::Strict => Self::Strict,
-            SameSite::Lax => Self::Lax,
+impl SameSite {
+    // Not a `From`: that would put the crate's type into the public API.
+    fn to_attribute(self) -> cookie::SameSite {
+        match self {
+            Self::Strict => cookie::SameSite::Strict,
+            Self::Lax => cookie::SameSite::Lax,
         }
     }
 }
@@ -151,7 +152,7 @@ impl CookieConfig {
         let mut cookie = Cookie::build((self.name.as_str(), value))
             .http_only(true)
             .secure(self.secure)
-            .same_site(self.same_site.into())
+            .same_site(self.same_site.to_attribute())
             .path(self.path.as_str())
             .max_age(time::Duration::seconds(max_age));
         if let Some(domain) = &self.domain {

@@ -3,6 +3,10 @@
 //! A store that hangs is worse than one that is gone: every request would wait for the whole deadline, and requests would pile
 //! up behind it. So once enough calls in a row have failed, further ones fail at once, but for a few probes; the first
 //! that succeeds, of a request or of the feed, opens the door again.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "deadlines and pauses of calls, which no record is dated by"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};

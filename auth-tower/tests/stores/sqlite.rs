@@ -1,6 +1,7 @@
 //! What only a file can go through: other processes, locks, damage, a restart.
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what a test stands on")]
+#![expect(clippy::disallowed_methods, reason = "a test measures how long an answer took")]
 
 use std::fs;
 use std::path::Path;

@@ -2,6 +2,12 @@
 //!
 //! Nothing here knows a web framework, so that an app on axum and one on actix-web differ only in their handlers.
 
+#![expect(
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    reason = "the apps that share it are built with it"
+)]
+
 pub mod api;
 mod authority;
 pub mod live;

@@ -1,4 +1,5 @@
 //! What a live connection says, and when it ends.
+#![expect(clippy::disallowed_methods, reason = "a timer of the page's clock")]
 
 use std::convert::Infallible;
 use std::time::Duration;

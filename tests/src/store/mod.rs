@@ -1,12 +1,17 @@
 //! The only places that know the app's tables and keys, one file per store, and how bytes are searched for what must not be
 //! in them.
 
-mod postgres;
-mod redis;
-mod sqlite;
+pub(crate) mod memory;
+pub(crate) mod postgres;
+pub(crate) mod redis;
+pub(crate) mod redis_cluster;
+pub(crate) mod sqlite;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
 
 use crate::app::Settings;
-use crate::target::Store;
 
 /// One row of the session table, as far as a test asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,17 +24,58 @@ pub struct Row {
     pub seen: bool,
 }
 
+/// What a suite must know of one store. Whatever nobody can do to a store panics, unless it says otherwise.
+pub(crate) trait Backend {
+    /// The value of `STORE` for a fresh store of an app whose files live in `folder`.
+    fn url(&self, folder: &Path) -> OsString;
+
+    /// The row of the session with this public id; reads only.
+    fn session(&self, settings: &Settings, _id: &str) -> Row {
+        out_of_reach(settings)
+    }
+
+    /// Makes a session one that a newer version wrote.
+    fn make_newer(&self, settings: &Settings, _id: &str) {
+        out_of_reach(settings)
+    }
+
+    /// How many sessions there are.
+    fn sessions(&self, settings: &Settings) -> u64 {
+        out_of_reach(settings)
+    }
+
+    /// All that is held, as bytes to search.
+    fn bytes(&self, settings: &Settings) -> Vec<u8> {
+        out_of_reach(settings)
+    }
+
+    /// Keeps the store from answering this app until it is undone.
+    fn break_down(&self, settings: &Settings) -> Box<dyn Undo> {
+        out_of_reach(settings)
+    }
+
+    /// What is held now, to be put in the place of what is held later.
+    fn copy(&self, settings: &Settings) -> Box<dyn Undo> {
+        out_of_reach(settings)
+    }
+}
+
+fn out_of_reach(settings: &Settings) -> ! {
+    panic!("nobody can reach into {:?} from outside", settings.store())
+}
+
+/// Something done to a store that can be undone.
+pub(crate) trait Undo: fmt::Debug + Send {
+    /// Undoes it.
+    fn undo(self: Box<Self>);
+}
+
 /// What the store of an app with these settings holds of the session with this public id; reads only.
 ///
 /// # Panics
 /// If nobody can look into this store, or there is no such session.
 pub fn session(settings: &Settings, id: &str) -> Row {
-    match settings.store() {
-        Store::Memory => panic!("nobody can look into another process's memory"),
-        Store::Sqlite => sqlite::session(&sqlite::file(settings), id),
-        Store::Postgres => postgres::session(settings.store_url(), id),
-        Store::Redis | Store::RedisCluster => redis::session(settings.store_url(), id),
-    }
+    settings.store().backend().session(settings, id)
 }
 
 /// Makes a session one that a newer version wrote.
@@ -37,12 +83,7 @@ pub fn session(settings: &Settings, id: &str) -> Row {
 /// # Panics
 /// If nobody can look into this store.
 pub fn make_newer(settings: &Settings, id: &str) {
-    match settings.store() {
-        Store::Memory => panic!("nobody can look into another process's memory"),
-        Store::Sqlite => sqlite::make_newer(&sqlite::file(settings), id),
-        Store::Postgres => postgres::make_newer(settings.store_url(), id),
-        Store::Redis | Store::RedisCluster => redis::make_newer(settings.store_url(), id),
-    }
+    settings.store().backend().make_newer(settings, id);
 }
 
 /// How many sessions the store holds.
@@ -50,12 +91,7 @@ pub fn make_newer(settings: &Settings, id: &str) {
 /// # Panics
 /// If nobody can look into this store.
 pub fn sessions(settings: &Settings) -> u64 {
-    match settings.store() {
-        Store::Memory => panic!("nobody can look into another process's memory"),
-        Store::Sqlite => sqlite::sessions(&sqlite::file(settings)),
-        Store::Postgres => postgres::sessions(settings.store_url()),
-        Store::Redis | Store::RedisCluster => redis::sessions(settings.store_url()),
-    }
+    settings.store().backend().sessions(settings)
 }
 
 /// All that the store holds, as bytes to search: the files, or, of a server, everything that it tells about its contents.
@@ -63,24 +99,12 @@ pub fn sessions(settings: &Settings) -> u64 {
 /// # Panics
 /// If nobody can look into this store.
 pub fn bytes(settings: &Settings) -> Vec<u8> {
-    match settings.store() {
-        Store::Memory => panic!("nobody can look into another process's memory"),
-        Store::Sqlite => sqlite::bytes(&sqlite::file(settings)),
-        Store::Postgres => postgres::bytes(settings.store_url()),
-        Store::Redis | Store::RedisCluster => redis::bytes(settings.store_url()),
-    }
+    settings.store().backend().bytes(settings)
 }
 
 /// To the app, a store that does not answer, for as long as the value lives.
 #[derive(Debug)]
-pub struct Outage(Hold);
-
-#[derive(Debug)]
-enum Hold {
-    Sqlite(sqlite::Outage),
-    Postgres(postgres::Outage),
-    Redis(redis::Outage),
-}
+pub struct Outage(Box<dyn Undo>);
 
 impl Outage {
     /// Begins the outage of one app's store; others are not touched.
@@ -88,34 +112,18 @@ impl Outage {
     /// # Panics
     /// If nothing can keep this store from answering.
     pub fn begin(settings: &Settings) -> Self {
-        Self(match settings.store() {
-            Store::Memory => panic!("nothing comes between an app and its own memory"),
-            Store::Sqlite => Hold::Sqlite(sqlite::Outage::begin(&sqlite::file(settings))),
-            Store::Postgres => Hold::Postgres(postgres::Outage::begin(settings.store_url())),
-            Store::Redis | Store::RedisCluster => Hold::Redis(redis::Outage::begin(settings.store_url())),
-        })
+        Self(settings.store().backend().break_down(settings))
     }
 
     /// Ends it.
     pub fn end(self) {
-        match self.0 {
-            Hold::Sqlite(outage) => outage.end(),
-            Hold::Postgres(outage) => outage.end(),
-            Hold::Redis(outage) => outage.end(),
-        }
+        self.0.undo();
     }
 }
 
 /// A store as it was, while no app had it open.
 #[derive(Debug)]
-pub struct Snapshot(Kept);
-
-#[derive(Debug)]
-enum Kept {
-    Sqlite(sqlite::Snapshot),
-    Postgres(postgres::Snapshot),
-    Redis(redis::Snapshot),
-}
+pub struct Snapshot(Box<dyn Undo>);
 
 impl Snapshot {
     /// Takes a copy of the store of the stopped app with these settings.
@@ -123,12 +131,7 @@ impl Snapshot {
     /// # Panics
     /// If nobody can look into this store.
     pub fn of(settings: &Settings) -> Self {
-        Self(match settings.store() {
-            Store::Memory => panic!("nobody can look into another process's memory"),
-            Store::Sqlite => Kept::Sqlite(sqlite::Snapshot::of(settings)),
-            Store::Postgres => Kept::Postgres(postgres::Snapshot::of(settings.store_url())),
-            Store::Redis | Store::RedisCluster => Kept::Redis(redis::Snapshot::of(settings.store_url())),
-        })
+        Self(settings.store().backend().copy(settings))
     }
 
     /// Puts the copy back in the place of what the store holds now.
@@ -136,11 +139,7 @@ impl Snapshot {
     /// # Panics
     /// If it cannot be put back.
     pub fn restore(self) {
-        match self.0 {
-            Kept::Sqlite(snapshot) => snapshot.restore(),
-            Kept::Postgres(snapshot) => snapshot.restore(),
-            Kept::Redis(snapshot) => snapshot.restore(),
-        }
+        self.0.undo();
     }
 }
 

@@ -1,11 +1,46 @@
 //! PostgreSQL, asked by `psql`.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 use servers::Postgres;
 
-use super::Row;
+use super::{Row, Undo};
+use crate::app::Settings;
+
+pub(crate) struct Backend;
+
+impl super::Backend for Backend {
+    fn url(&self, _folder: &Path) -> OsString {
+        Postgres::shared().create_database().into()
+    }
+
+    fn session(&self, settings: &Settings, id: &str) -> Row {
+        session(settings.store_url(), id)
+    }
+
+    fn make_newer(&self, settings: &Settings, id: &str) {
+        make_newer(settings.store_url(), id);
+    }
+
+    fn sessions(&self, settings: &Settings) -> u64 {
+        sessions(settings.store_url())
+    }
+
+    fn bytes(&self, settings: &Settings) -> Vec<u8> {
+        bytes(settings.store_url())
+    }
+
+    fn break_down(&self, settings: &Settings) -> Box<dyn Undo> {
+        Box::new(Outage::begin(settings.store_url()))
+    }
+
+    fn copy(&self, settings: &Settings) -> Box<dyn Undo> {
+        Box::new(Snapshot::of(settings.store_url()))
+    }
+}
 
 /// A public id as the server writes it.
 fn hexadecimal(id: &str) -> String {
@@ -84,8 +119,10 @@ impl Outage {
         assert_eq!(line.trim(), "held");
         Self(psql)
     }
+}
 
-    pub(super) fn end(mut self) {
+impl Undo for Outage {
+    fn undo(mut self: Box<Self>) {
         // The end of its input ends psql, and with it the transaction.
         drop(self.0.stdin.take());
         let status = self.0.wait().expect("psql ends");
@@ -116,8 +153,10 @@ impl Snapshot {
             dump: output.stdout,
         }
     }
+}
 
-    pub(super) fn restore(self) {
+impl Undo for Snapshot {
+    fn undo(self: Box<Self>) {
         let mut psql = Postgres::psql(&self.url)
             .arg("--single-transaction")
             .stdin(Stdio::piped())

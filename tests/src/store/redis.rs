@@ -1,11 +1,46 @@
 //! Redis and Redis Cluster, asked over connections of our own, past the rights of the app's user.
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use redis::{Connection, FromRedisValue, Value};
 
-use super::Row;
+use super::{Row, Undo};
+use crate::app::Settings;
 use crate::wait::PATIENCE;
+
+pub(crate) struct Backend;
+
+impl super::Backend for Backend {
+    fn url(&self, _folder: &Path) -> OsString {
+        servers::Redis::shared().create_user().into()
+    }
+
+    fn session(&self, settings: &Settings, id: &str) -> Row {
+        session(settings.store_url(), id)
+    }
+
+    fn make_newer(&self, settings: &Settings, id: &str) {
+        make_newer(settings.store_url(), id);
+    }
+
+    fn sessions(&self, settings: &Settings) -> u64 {
+        sessions(settings.store_url())
+    }
+
+    fn bytes(&self, settings: &Settings) -> Vec<u8> {
+        bytes(settings.store_url())
+    }
+
+    fn break_down(&self, settings: &Settings) -> Box<dyn Undo> {
+        Box::new(Outage::begin(settings.store_url()))
+    }
+
+    fn copy(&self, settings: &Settings) -> Box<dyn Undo> {
+        Box::new(Snapshot::of(settings.store_url()))
+    }
+}
 
 pub(super) fn session(url: &str, id: &str) -> Row {
     let place = Place::of(url);
@@ -73,8 +108,10 @@ impl Outage {
         }
         Self(place)
     }
+}
 
-    pub(super) fn end(self) {
+impl Undo for Outage {
+    fn undo(self: Box<Self>) {
         for mut node in self.0.nodes() {
             let () = ask(&mut node, "ACL", &[b"SETUSER", self.0.user.as_bytes(), b"on"]);
         }
@@ -111,8 +148,10 @@ impl Snapshot {
             .collect();
         Self { place, keys }
     }
+}
 
-    pub(super) fn restore(self) {
+impl Undo for Snapshot {
+    fn undo(self: Box<Self>) {
         for (mut node, key) in self.place.keys("*") {
             let _: i64 = ask(&mut node, "DEL", &[&key]);
         }

@@ -1,11 +1,46 @@
 //! An SQLite file.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::Row;
+use super::{Row, Undo};
 use crate::app::Settings;
+
+pub(crate) struct Backend;
+
+impl super::Backend for Backend {
+    fn url(&self, folder: &Path) -> OsString {
+        let mut url = OsString::from("sqlite://");
+        url.push(folder.join("auth.db"));
+        url
+    }
+
+    fn session(&self, settings: &Settings, id: &str) -> Row {
+        session(&file(settings), id)
+    }
+
+    fn make_newer(&self, settings: &Settings, id: &str) {
+        make_newer(&file(settings), id);
+    }
+
+    fn sessions(&self, settings: &Settings) -> u64 {
+        sessions(&file(settings))
+    }
+
+    fn bytes(&self, settings: &Settings) -> Vec<u8> {
+        bytes(&file(settings))
+    }
+
+    fn break_down(&self, settings: &Settings) -> Box<dyn Undo> {
+        Box::new(Outage::begin(&file(settings)))
+    }
+
+    fn copy(&self, settings: &Settings) -> Box<dyn Undo> {
+        Box::new(Snapshot::of(settings))
+    }
+}
 
 pub(super) fn file(settings: &Settings) -> PathBuf {
     settings.file("auth.db")
@@ -66,9 +101,10 @@ impl Outage {
         connection.execute_batch("BEGIN EXCLUSIVE").expect("the write lock");
         Self(connection)
     }
+}
 
-    /// Ends it.
-    pub(super) fn end(self) {
+impl Undo for Outage {
+    fn undo(self: Box<Self>) {
         self.0.execute_batch("ROLLBACK").expect("the lock back");
     }
 }
@@ -99,8 +135,10 @@ impl Snapshot {
                 .into(),
         )
     }
+}
 
-    pub(super) fn restore(self) {
+impl Undo for Snapshot {
+    fn undo(self: Box<Self>) {
         for (path, bytes) in self.0 {
             match bytes {
                 Some(bytes) => std::fs::write(path, bytes).expect("the older file"),

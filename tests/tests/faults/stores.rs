@@ -5,11 +5,7 @@ macro_rules! on_every_store {
     ($($fault:ident),+ $(,)?) => {
         mod every {
             use super::*;
-            acceptance::on_stores_of!(
-                axum = Axum;
-                [memory = Memory, sqlite = Sqlite, postgres = Postgres, redis = Redis, cluster = RedisCluster];
-                [$($fault)+]
-            );
+            acceptance::on_stores_of!(axum = Axum; any [$($fault)+]);
         }
     };
 }
@@ -19,11 +15,7 @@ macro_rules! on_shared_stores {
     ($($fault:ident),+ $(,)?) => {
         mod shared {
             use super::*;
-            acceptance::on_stores_of!(
-                axum = Axum;
-                [sqlite = Sqlite, postgres = Postgres, redis = Redis, cluster = RedisCluster];
-                [$($fault)+]
-            );
+            acceptance::on_stores_of!(axum = Axum; durable [$($fault)+]);
         }
     };
 }
@@ -33,7 +25,7 @@ macro_rules! on_files {
     ($($fault:ident),+ $(,)?) => {
         mod file {
             use super::*;
-            acceptance::on_stores_of!(axum = Axum; [sqlite = Sqlite]; [$($fault)+]);
+            acceptance::on_stores_of!(axum = Axum; file [$($fault)+]);
         }
     };
 }
@@ -43,11 +35,7 @@ macro_rules! on_servers {
     ($($fault:ident),+ $(,)?) => {
         mod server {
             use super::*;
-            acceptance::on_stores_of!(
-                axum = Axum;
-                [postgres = Postgres, redis = Redis, cluster = RedisCluster];
-                [$($fault)+]
-            );
+            acceptance::on_stores_of!(axum = Axum; server [$($fault)+]);
         }
     };
 }
@@ -57,7 +45,7 @@ macro_rules! on_single_servers {
     ($($fault:ident),+ $(,)?) => {
         mod single {
             use super::*;
-            acceptance::on_stores_of!(axum = Axum; [postgres = Postgres, redis = Redis]; [$($fault)+]);
+            acceptance::on_stores_of!(axum = Axum; proxied [$($fault)+]);
         }
     };
 }
@@ -67,7 +55,7 @@ macro_rules! on_replicas {
     ($($fault:ident),+ $(,)?) => {
         mod replica {
             use super::*;
-            acceptance::on_stores_of!(axum = Axum; [redis = Redis]; [$($fault)+]);
+            acceptance::on_stores_of!(axum = Axum; replicated [$($fault)+]);
         }
     };
 }

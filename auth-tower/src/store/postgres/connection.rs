@@ -1,4 +1,8 @@
 //! A connection that is borrowed for one call, or for opening the store.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the age of a connection and its pauses, which no record is dated by"
+)]
 
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};

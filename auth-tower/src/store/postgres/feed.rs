@@ -2,6 +2,10 @@
 //!
 //! Whoever waits is woken by `NOTIFY`, and looks by itself now and then all the same: a notification can be lost with its
 //! connection, and behind some proxies none ever comes.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the deadline of a wait, which no record is dated by"
+)]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,8 @@
 //! While the database cannot be reached, one caller at a time finds out, and the others are told at once.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the pause after a failure, which no record is dated by"
+)]
 
 use std::time::{Duration, Instant};
 

@@ -3,6 +3,10 @@
 //! A connection belongs to whoever calls. If the caller gives up half way, it is dropped with the call and closed, so that
 //! nobody ever gets another one's answer. What the server still does about it ends with its `statement_timeout`, unless it waits
 //! for something else, such as a standby; so it is also told to stop.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the age of a connection and its pauses, which no record is dated by"
+)]
 
 use std::pin::pin;
 use std::time::{Duration, Instant};

@@ -1,4 +1,8 @@
 //! The connection: made anew when it is lost, and never waited for by more calls, or for longer, than was agreed.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the age of a connection and its pauses, which no record is dated by"
+)]
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -4,6 +4,10 @@
 //! replica that is promoted without the last entries gives their numbers away again, so a reader that only asked for larger
 //! ones would miss endings. The next page therefore begins with the entry that was read last; if it is not there, or says
 //! something else, the stream is read anew from its beginning. That repeats entries, and misses none.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the deadline of a wait, which no record is dated by"
+)]
 
 use std::time::Duration;
 

@@ -1,4 +1,8 @@
 //! Connecting for the first time, and what would make the store lose what it promises to keep.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the deadline of a call, which no record is dated by"
+)]
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,6 +11,7 @@ use std::time::Duration;
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::{Client, ConnectionInfo, RedisResult, TlsCertificates};
+use rustls::crypto::CryptoProvider;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::address::Location;
@@ -27,8 +32,7 @@ const OLDEST: u32 = 7;
 pub(super) async fn open(location: Location, options: RedisOptions) -> Result<RedisStore, StoreError> {
     let until = Instant::now() + PATIENCE;
     if location.is_tls {
-        // The driver panics where a program has not chosen, or has two to choose from. Somebody may have chosen meanwhile.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        choose_tls()?;
     }
     let examined = timeout_at(until, examine(&location, &options, until)).await;
     examined.unwrap_or_else(|_| Err(refusal(Fault::Silent)))?;
@@ -55,6 +59,20 @@ pub(super) async fn open(location: Location, options: RedisOptions) -> Result<Re
         Ok(Err(error)) => Err(restate(error)),
         Err(_) => Err(refusal(Fault::Silent)),
     }
+}
+
+/// The driver panics where the process has no back end of TLS, or two and no choice between them.
+fn choose_tls() -> Result<(), StoreError> {
+    #[cfg(feature = "aws-lc-rs")]
+    // The program, or another store, may have chosen before: that choice stays.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    if CryptoProvider::get_default().is_none() {
+        return Err(refuse(
+            "there is no back end of TLS; build with the feature `aws-lc-rs`, or install a rustls CryptoProvider first",
+            None,
+        ));
+    }
+    Ok(())
 }
 
 fn opener(location: &Location, options: &RedisOptions) -> RedisResult<Opener> {

@@ -3,6 +3,10 @@
 //! `WAIT` keeps everything that comes after it on its connection waiting, so it has a connection of its own, where a write of
 //! no consequence comes before it: who has that has all that the server was told before. Whoever comes while others wait
 //! shares the next such pair, so what waits at the server does not grow while the replicas are away.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the deadline of a call, which no record is dated by"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,8 @@
 //! Requests to the threads, and their answers.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the deadline of a call, which no record is dated by"
+)]
 
 use std::time::Instant;
 

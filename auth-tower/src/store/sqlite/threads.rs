@@ -1,4 +1,8 @@
 //! The threads behind a store, and how a call reaches them.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the deadline of a call, which no record is dated by"
+)]
 
 use std::future::Future;
 use std::path::PathBuf;

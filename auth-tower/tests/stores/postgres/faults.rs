@@ -1,4 +1,5 @@
 //! A server that is killed, restarted, hangs, or cutoffs its connections.
+#![expect(clippy::disallowed_methods, reason = "a test measures how long an answer took")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
 //! What the tests are told with.
+#![expect(clippy::disallowed_methods, reason = "a test measures how long an answer took")]
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
 //! Calls that wait: how many may, for how long, and what becomes of those that were given up.
+#![expect(clippy::disallowed_methods, reason = "a test measures how long an answer took")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
 //! Replicas: promoted without the last writes, demoted, slow.
+#![expect(clippy::disallowed_methods, reason = "a test measures how long an answer took")]
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
 //! A server that is killed, that hangs, that loses its connections or its scripts: what was acknowledged stays, calls fail
 //! in time, and service comes back by itself.
+#![expect(clippy::disallowed_methods, reason = "a test measures how long an answer took")]
 
 use std::time::{Duration, Instant};
 
