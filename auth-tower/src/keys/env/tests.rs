@@ -202,7 +202,7 @@ fn s1_a_path_never_becomes_a_signing_key() {
         let both = [(plain, A2), files[0], files[1]];
         assert_eq!(
             refusal(&both),
-            (file.into(), format!("and {plain} are both set: which one counts?"))
+            (file.to_owned(), format!("and {plain} are both set: which one counts?"))
         );
     }
     assert!(!verifies(&made, "default", &access.repeat(2)));
