@@ -70,7 +70,7 @@ impl Curve {
 }
 
 impl Algorithm {
-    /// The name in a JWT's or JWK's `alg`.
+    /// The name in a JWT's or JWK's `alg`: of the two that Ed25519 has, the one that every reader knows.
     pub const fn name(self) -> &'static str {
         match self {
             Self::HS256 => "HS256",
@@ -84,6 +84,7 @@ impl Algorithm {
         }
     }
 
+    /// The algorithm that JOSE calls `name`; `Ed25519` is the newer name of EdDSA on that curve (RFC 9864 §2.2).
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "HS256" => Self::HS256,
@@ -93,7 +94,7 @@ impl Algorithm {
             "PS256" => Self::PS256,
             "ES256" => Self::ES256,
             "ES384" => Self::ES384,
-            "EdDSA" => Self::EdDSA,
+            "EdDSA" | "Ed25519" => Self::EdDSA,
             _ => return None,
         })
     }

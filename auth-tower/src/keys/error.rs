@@ -17,6 +17,9 @@ pub enum KeyError {
     /// A key id must be 1 to 64 printable ASCII characters without spaces.
     #[error("a key id must be 1 to 64 printable ASCII characters without spaces")]
     InvalidKeyId,
+    /// A shared secret is the PEM text of a key, whose public half everybody may know (RFC 8725 §2.1).
+    #[error("the secret of {0:?} is a PEM text: it is a key of another algorithm")]
+    PemAsSecret(String),
     /// Two different keys have the same id.
     #[error("two keys have the id {0:?}")]
     DuplicateKeyId(String),
@@ -54,7 +57,7 @@ pub enum KeyError {
     /// A public key was given where a private one belongs.
     #[error("this is a public key: a signing key needs the private half")]
     PrivateKeyMissing,
-    /// The PEM file is protected by a passphrase.
+    /// The PEM file is protected by a passphrase, in either of the two ways that there are.
     #[error("the private key is encrypted: decrypt it first (`openssl pkcs8 -topk8 -nocrypt`)")]
     Encrypted,
     /// A JWK lacks a member.
@@ -75,6 +78,9 @@ pub enum KeyError {
     /// A ring without any key.
     #[error("a key ring needs at least one signing or verifying key")]
     NoKeys,
+    /// One secret for access and for refresh tokens.
+    #[error("the secret of {0:?} is also a refresh key: each purpose needs one of its own")]
+    SharedSecret(String),
     /// Older refresh keys without an active one.
     #[error("older refresh keys were given without an active one")]
     NoActiveRefreshKey,
@@ -114,11 +120,33 @@ pub enum VariableProblem {
         /// The variable that is set.
         other: String,
     },
+    /// It has the form of a name of ours, but says neither a version nor a file.
+    UnknownName,
+    /// It holds a secret that another variable holds or names too.
+    Both {
+        /// The other variable.
+        other: String,
+    },
+    /// It holds the same secret as a variable for another purpose.
+    SameAs {
+        /// The other variable.
+        other: String,
+    },
+    /// It should name a version, and what it says is none.
+    NotAVersion,
     /// It names a version for which no secrets are set.
     UnknownVersion,
     /// It is needed to say which of the versions signs.
     Needed,
-    /// Its value, or the version in its name, makes no key.
+    /// Its value cannot be meant as a secret.
+    Unsound(&'static str),
+    /// What is in the file that it names cannot be meant as a secret.
+    UnsoundFile(&'static str),
+    /// The file that it names is not one to take a secret from.
+    File(&'static str),
+    /// The system could not read the file that it names.
+    FileUnreadable(io::Error),
+    /// Its value, or what is in the file that it names, makes no key.
     Refused(Box<KeyError>),
 }
 
@@ -128,8 +156,19 @@ impl fmt::Display for VariableProblem {
             Self::NotUnicode => f.write_str("is not UTF-8"),
             Self::Empty => f.write_str("is empty"),
             Self::Missing { other } => write!(f, "is not set although {other} is"),
+            Self::UnknownName => f.write_str(
+                "is no name that means anything: a version is v and digits, as in …_SECRET_v2, and a file is named by \
+                 …_SECRET_FILE or …_SECRET_v2_FILE",
+            ),
+            Self::Both { other } => write!(f, "and {other} are both set: which one counts?"),
+            Self::SameAs { other } => write!(f, "holds the same secret as {other}: each purpose needs one of its own"),
+            Self::NotAVersion => f.write_str("names no version: a version is v and digits, such as v2"),
             Self::UnknownVersion => f.write_str("names a version for which no secrets are set"),
             Self::Needed => f.write_str("is not set: with versioned secrets only, it must name the one that signs"),
+            Self::Unsound(why) => f.write_str(why),
+            Self::UnsoundFile(why) => write!(f, "names a file whose content {why}"),
+            Self::File(why) => write!(f, "names a file that {why}"),
+            Self::FileUnreadable(why) => write!(f, "names a file that cannot be read: {why}"),
             Self::Refused(why) => write!(f, "is refused: {why}"),
         }
     }
@@ -145,6 +184,15 @@ pub enum FileProblem {
     Io(io::Error),
     /// It is there, but it is not a key file; it is never overwritten.
     Damaged(&'static str),
+    /// Others than its owner may change it.
+    Writable {
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// It belongs to a user who is neither this process nor root.
+    ForeignOwner,
+    /// Its file system has no hard links, by which a new file gets its name.
+    NoHardLinks(io::Error),
     /// One of its keys is refused.
     Refused(Box<KeyError>),
 }
@@ -154,6 +202,16 @@ impl fmt::Display for FileProblem {
         match self {
             Self::Io(why) => write!(f, "{why}"),
             Self::Damaged(why) => write!(f, "damaged ({why}); it was left as it is"),
+            Self::Writable { mode } => {
+                write!(f, "other users may change it (mode {mode:04o}): see that nobody did, and `chmod 600` it")
+            }
+            Self::ForeignOwner => f.write_str(
+                "it belongs to another user, who may change it: see that nobody did, and `chown` it to the user of this process",
+            ),
+            Self::NoHardLinks(why) => write!(
+                f,
+                "cannot be made here, because the file system lacks hard links ({why}): make it on another and copy it here"
+            ),
             Self::Refused(why) => write!(f, "{why}"),
         }
     }

@@ -1,7 +1,9 @@
 //! The key file: made once, complete before it has its name, never replaced.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+#[cfg(unix)]
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -12,11 +14,13 @@ use zeroize::Zeroizing;
 
 use super::error::{FileProblem, KeyError};
 use super::generate;
+use super::guarded::{self, Access, Unreadable};
 use super::jwk::Jwk;
 use super::material::{Private, Public};
 use super::refresh_key::RefreshKey;
 use super::ring::KeyRing;
 use super::signing::SigningKey;
+use super::text::without_bom;
 use super::verifying::VerifyingKey;
 use crate::jose::algorithm::Algorithm;
 
@@ -48,48 +52,66 @@ pub(crate) fn load_or_generate(path: &Path) -> Result<KeyRing, KeyError> {
 }
 
 fn load(path: &Path) -> Result<Option<KeyRing>, FileProblem> {
-    let file = match File::open(path) {
+    let file = match guarded::open(path, MAX_LEN) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(FileProblem::Io(error)),
+        Err(Unreadable::Io(error)) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(why) => return Err(why.into()),
     };
-    let metadata = file.metadata().map_err(FileProblem::Io)?;
-    if !metadata.is_file() {
-        return Err(FileProblem::Damaged("not a regular file"));
-    }
-    if metadata.len() > MAX_LEN {
-        return Err(FileProblem::Damaged("larger than 1 MiB"));
-    }
-    warn_if_others_can_read(path, &metadata);
-    // Room for everything at once, so that no outgrown copy of the keys stays behind in memory.
-    let mut json = Zeroizing::new(Vec::with_capacity(
-        usize::try_from(metadata.len()).unwrap_or_default() + 1,
-    ));
-    file.take(MAX_LEN).read_to_end(&mut json).map_err(FileProblem::Io)?;
-    parse(&json).map(Some)
+    check(path, file.access)?;
+    let ring = parse(&file.read()?)?;
+    let keys = ring.keys();
+    let verify: Vec<_> = keys.kids().collect();
+    tracing::info!(
+        path = %path.display(),
+        signs = keys.signing.as_ref().map(|key| key.kid()),
+        verify = verify.join(", "),
+        "the keys are those of the key file"
+    );
+    Ok(Some(ring))
 }
 
-#[cfg(unix)]
-fn warn_if_others_can_read(path: &Path, metadata: &fs::Metadata) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+/// Whoever may change the file can sign in as anybody, so that is refused. That others can read it is as bad, but the platforms that
+/// mount files into containers leave no choice there, so that is only said.
+fn check(path: &Path, access: Access) -> Result<(), FileProblem> {
+    let mode = access.mode;
+    if access.foreign {
+        return Err(FileProblem::ForeignOwner);
+    }
+    if mode & 0o022 != 0 {
+        return Err(FileProblem::Writable { mode });
+    }
+    if mode & 0o044 != 0 {
         tracing::warn!(
             path = %path.display(),
             mode = format_args!("{mode:04o}"),
-            "the key file is open to other users of this machine: `chmod 600` it"
+            "the key file can be read by other users of this machine: `chmod 600` it"
         );
     }
+    Ok(())
 }
 
-#[cfg(not(unix))]
-fn warn_if_others_can_read(_: &Path, _: &fs::Metadata) {}
+impl From<Unreadable> for FileProblem {
+    fn from(why: Unreadable) -> Self {
+        match why {
+            Unreadable::Io(error) => Self::Io(error),
+            Unreadable::NotAFile => Self::Damaged("not a regular file"),
+            Unreadable::TooLarge => Self::Damaged("larger than 1 MiB"),
+        }
+    }
+}
 
 fn parse(json: &[u8]) -> Result<KeyRing, FileProblem> {
     // The parser's own message may quote a value, which here may be a secret.
     let contents: Contents =
-        serde_json::from_slice(json).map_err(|_| FileProblem::Damaged("not the JSON of a key file"))?;
+        serde_json::from_slice(without_bom(json)).map_err(|_| FileProblem::Damaged("not the JSON of a key file"))?;
     let ring = || -> Result<KeyRing, KeyError> {
+        if let Some(both) = contents
+            .keys
+            .iter()
+            .find(|key| contents.refresh_keys.iter().any(|other| key.has_secret_of(other)))
+        {
+            return Err(KeyError::SharedSecret(both.kid()?.to_owned()));
+        }
         let (signing, verifying) = contents.keys.split_first().ok_or(KeyError::NoKeys)?;
         let (refresh, older_refresh) = contents
             .refresh_keys
@@ -158,15 +180,27 @@ fn make(path: &Path) -> Result<(), FileProblem> {
     match fs::hard_link(&draft.0, path) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
-        Err(error) => return Err(FileProblem::Io(error)),
+        Err(error) => return Err(not_linked(error)),
     }
     // Without this the name may be gone after a power cut, and with it the keys of sessions already handed out.
     #[cfg(unix)]
     File::open(directory_of(path))
         .and_then(|directory| directory.sync_all())
         .map_err(FileProblem::Io)?;
-    tracing::info!(path = %path.display(), "made a new key file");
+    tracing::warn!(
+        path = %path.display(),
+        "made a new key file, because none was there: whoever was signed in under other keys has to sign in again. If this is not the \
+         first start, the file was lost, or the path leads elsewhere than before"
+    );
     Ok(())
+}
+
+/// The draft could be made beside it, so a permission that is missing now is none: it is what file systems without hard links say.
+fn not_linked(error: io::Error) -> FileProblem {
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::Unsupported => FileProblem::NoHardLinks(error),
+        _ => FileProblem::Io(error),
+    }
 }
 
 fn directory_of(path: &Path) -> &Path {
@@ -240,6 +274,30 @@ mod tests {
         assert!(rotated.keys().verifying(&kid).is_some());
         assert!(rotated.authenticate_refresh(token.expose_secret().as_bytes()).is_some());
         assert_ne!(rotated.mint_refresh(&secret(), 4).unwrap(), token);
+    }
+
+    #[test]
+    fn b10_a_file_system_without_hard_links_is_not_called_a_matter_of_permissions() {
+        // EPERM is what FAT says, EOPNOTSUPP and ENOSYS what others do.
+        #[cfg(target_os = "linux")]
+        for code in [1, 95, 38] {
+            let problem = not_linked(io::Error::from_raw_os_error(code));
+            assert!(matches!(problem, FileProblem::NoHardLinks(_)), "{problem:?}");
+            assert!(problem.to_string().contains("hard links"), "{problem}");
+        }
+        assert!(matches!(not_linked(ErrorKind::StorageFull.into()), FileProblem::Io(_)));
+    }
+
+    #[test]
+    fn s12_one_secret_for_both_purposes_is_refused_in_the_file_too() {
+        let mut file = serde_json::from_str::<serde_json::Value>(&fresh().unwrap()).unwrap();
+        let mut shared = file["refresh_keys"][0].clone();
+        shared["kid"] = "shared".into();
+        shared["alg"] = "HS256".into();
+        assert!(parse(file.to_string().as_bytes()).is_ok());
+        file["keys"].as_array_mut().unwrap().push(shared);
+        let refused = parse(file.to_string().as_bytes()).err().unwrap().to_string();
+        assert!(refused.contains("shared"), "{refused}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::error::KeyError;
 use super::material::{Private, Public, RsaParts};
+use super::text::without_bom;
 use crate::jose::algorithm::{Algorithm, Curve};
 
 /// A JWK as written: every member optional, nothing believed yet.
@@ -40,7 +41,7 @@ impl Jwk {
     /// Reads one JWK.
     pub(crate) fn parse(json: &str) -> Result<Self, KeyError> {
         // The parser's own message may quote a value, which here may be a secret.
-        serde_json::from_str(json).map_err(|_| KeyError::Malformed("JWK"))
+        serde_json::from_slice(without_bom(json.as_bytes())).map_err(|_| KeyError::Malformed("JWK"))
     }
 
     /// The key's id.
@@ -51,6 +52,12 @@ impl Jwk {
     /// Whether it carries the private half, or a shared secret.
     pub(crate) fn is_private(&self) -> bool {
         self.d.is_some() || self.k.is_some()
+    }
+
+    /// Whether both are shared secrets, and the same.
+    pub(crate) fn has_secret_of(&self, other: &Self) -> bool {
+        let bytes = |jwk: &Self| secret("k", jwk.k.as_deref()).ok();
+        bytes(self).is_some_and(|secret| bytes(other).is_some_and(|other| secret == other))
     }
 
     /// Whether its `use` and `key_ops` allow `operation` (`sign` or `verify`; RFC 7517 §4.2, §4.3).

@@ -8,7 +8,12 @@ use zeroize::Zeroizing;
 
 use super::error::KeyError;
 use super::material::{OID_EC, OID_ED25519, OID_RSA, Private, Public, RsaParts, curve_of};
+use super::point::uncompressed;
+use super::text::without_bom;
 use crate::jose::algorithm::Curve;
+
+const UNNAMED_CURVE: &str =
+    "curve: it is written out in numbers instead of by its name (`openssl ec -param_enc named_curve`)";
 
 /// What a PEM file held.
 pub(crate) enum PemKey {
@@ -20,14 +25,23 @@ pub(crate) enum PemKey {
 
 /// Reads the one key in `pem`.
 pub(crate) fn parse(pem: &[u8]) -> Result<PemKey, KeyError> {
+    let pem = plain(pem)?;
     // With more than one block it is not clear which is meant; certificates chained to a key are such a case.
-    let mut blocks = ::pem::parse_many(pem).map_err(|_| KeyError::Malformed("PEM"))?;
+    let mut blocks = ::pem::parse_many(&*pem).map_err(|_| KeyError::Malformed("PEM"))?;
     // `openssl ecparam -genkey` puts the curve in front, which the key names as well.
     blocks.retain(|block| block.tag() != "EC PARAMETERS");
     let (Some(block), true) = (blocks.pop(), blocks.is_empty()) else {
         return Err(KeyError::Malformed("PEM: exactly one key is expected"));
     };
     let label = block.tag().to_owned();
+    // The older of the two ways to encrypt a key leaves its label as it is (RFC 1421 §4.6.1.1).
+    if block
+        .headers()
+        .get("Proc-Type")
+        .is_some_and(|kind| kind.contains("ENCRYPTED"))
+    {
+        return Err(KeyError::Encrypted);
+    }
     let der = Zeroizing::new(block.into_contents());
     match label.as_str() {
         "PRIVATE KEY" => pkcs8_private(&der),
@@ -36,8 +50,40 @@ pub(crate) fn parse(pem: &[u8]) -> Result<PemKey, KeyError> {
         "PUBLIC KEY" => spki_public(&der).map(PemKey::Public),
         "RSA PUBLIC KEY" => rsa_public(&der).map(PemKey::Public),
         "ENCRYPTED PRIVATE KEY" => Err(KeyError::Encrypted),
+        "OPENSSH PRIVATE KEY" => Err(KeyError::Unsupported(
+            "form of key, which is OpenSSH's own: write it as PKCS#8 (`ssh-keygen -p -m PKCS8 -f FILE`)",
+        )),
+        "CERTIFICATE" => Err(KeyError::Unsupported(
+            "PEM label: this is a certificate; take the key out of it (`openssl x509 -pubkey -noout`)",
+        )),
         _ => Err(KeyError::Unsupported("PEM label")),
     }
+}
+
+/// `pem` as it was written, before an environment variable or an editor had it.
+fn plain(pem: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let pem = without_bom(pem);
+    if pem.starts_with(b"LS0tLS1CRUdJTi") {
+        return Err(KeyError::Malformed(
+            "PEM: this is the Base64 of a PEM text; decode it first",
+        ));
+    }
+    let mut plain = Zeroizing::new(Vec::with_capacity(pem.len()));
+    let mut bytes = pem.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        let (written, two) = match (byte, bytes.peek()) {
+            // No part of a key has a backslash in it.
+            (b'\\', Some(b'n')) => (Some(b'\n'), true),
+            (b'\\', Some(b'r')) => (None, true),
+            (b'\r', Some(b'\n')) => (None, false),
+            _ => (Some(byte), false),
+        };
+        plain.extend(written);
+        if two {
+            bytes.next();
+        }
+    }
+    Ok(plain)
 }
 
 fn pkcs8_private(der: &[u8]) -> Result<PemKey, KeyError> {
@@ -50,7 +96,7 @@ fn pkcs8_private(der: &[u8]) -> Result<PemKey, KeyError> {
             let oid = info
                 .algorithm
                 .parameters_oid()
-                .map_err(|_| KeyError::Malformed("PKCS#8 private key"))?;
+                .map_err(|_| KeyError::Unsupported(UNNAMED_CURVE))?;
             ec_private(inner, Some(curve_of(oid).ok_or(KeyError::Unsupported("curve"))?))
         }
         OID_ED25519 => {
@@ -91,7 +137,10 @@ fn ec_private(der: &[u8], outer: Option<Curve>) -> Result<PemKey, KeyError> {
     let mut scalar = Zeroizing::new(vec![0; curve.field_len() - key.private_key.len()]);
     scalar.reserve_exact(key.private_key.len());
     scalar.extend_from_slice(key.private_key);
-    let public = key.public_key.map(|point| Public::Ec(curve, point.to_vec()));
+    let public = match key.public_key {
+        None => None,
+        Some(point) => Some(Public::Ec(curve, uncompressed(curve, point)?)),
+    };
     Ok(PemKey::Private(Private::Ec(curve, scalar), public))
 }
 
@@ -130,12 +179,9 @@ fn spki_public(der: &[u8]) -> Result<Public, KeyError> {
             let oid = info
                 .algorithm
                 .parameters_oid()
-                .map_err(|_| KeyError::Malformed("public key"))?;
+                .map_err(|_| KeyError::Unsupported(UNNAMED_CURVE))?;
             let curve = curve_of(oid).ok_or(KeyError::Unsupported("curve"))?;
-            if bytes.first() != Some(&4) || bytes.len() != 2 * curve.field_len() + 1 {
-                return Err(KeyError::Unsupported("form of EC point: give it uncompressed"));
-            }
-            Ok(Public::Ec(curve, bytes.to_vec()))
+            Ok(Public::Ec(curve, uncompressed(curve, bytes)?))
         }
         OID_ED25519 => bytes
             .try_into()

@@ -50,6 +50,11 @@ impl Keys {
         self.verifying.get(kid)
     }
 
+    /// The ids of the keys that verify, the signing one first.
+    pub(crate) fn kids(&self) -> impl Iterator<Item = &str> {
+        self.order.iter().map(VerifyingKey::kid)
+    }
+
     /// The key whose tokens begin with `header`, as this crate writes it; others have to be read.
     pub(crate) fn by_header(&self, header: &str) -> Option<&VerifyingKey> {
         self.order.iter().find(|key| key.header() == header)
@@ -87,11 +92,15 @@ impl KeyRing {
     ///
     /// It is made complete and with mode 0600 before it gets its name, and a file that is already there is never
     /// replaced, so of several processes that start at once all end with the same keys. Reading and making it blocks
-    /// the thread; a file that others can read is reported by a warning.
+    /// the thread. That it was made is logged as a warning, because it signs everybody out whom other keys signed in.
+    ///
+    /// A file that group or others may *change*, or that belongs to somebody else than root and this process' user, is
+    /// refused. One that group or others may *read* is taken with a warning: a mounted file often cannot be narrower (with
+    /// Kubernetes' `fsGroup`, use `fsGroupChangePolicy: OnRootMismatch` for a volume on which the file was made).
     ///
     /// # Errors
-    /// [`KeyError::File`] if it cannot be read or made (its file system must support hard links), or is empty, damaged
-    /// or holds an unacceptable key.
+    /// [`KeyError::File`] if it cannot be read or made (its file system must support hard links), is open to change by
+    /// others, no regular file of at most 1 MiB, empty or damaged, or holds an unacceptable key.
     pub fn load_or_generate(path: impl AsRef<Path>) -> Result<Self, KeyError> {
         file::load_or_generate(path.as_ref())
     }
@@ -101,12 +110,19 @@ impl KeyRing {
     /// - `ACCESS_TOKEN_SECRET` and `REFRESH_TOKEN_SECRET`: one pair, whose `kid` is `default`.
     /// - `ACCESS_TOKEN_SECRET_v1`, `REFRESH_TOKEN_SECRET_v1`, `…_v2` and so on: pairs by version, whose `kid` is the version.
     /// - `KEY_VERSION=v2`: that version signs and makes refresh tokens; without it, the plain pair does. Every pair verifies.
+    /// - `ACCESS_TOKEN_SECRET_FILE`, `ACCESS_TOKEN_SECRET_v2_FILE` and so on, in place of the name without `_FILE`: the path of
+    ///   a file that holds the secret, up to 64 KiB; one line break at its end and a byte order mark at its beginning do not count.
     ///
-    /// Secrets are the variables' UTF-8 bytes as they are, at least 32, for HS256 and HMAC-SHA256.
+    /// A version is `v` and digits. Secrets are UTF-8 bytes, at least 32, for HS256 and HMAC-SHA256. Which versions sign and
+    /// verify is logged, by name. Reading a file blocks the thread.
     ///
     /// # Errors
-    /// [`KeyError::Variable`], naming the variable and never its value: one of a pair without the other, an empty, short or
-    /// non-UTF-8 value, a `KEY_VERSION` without secrets, or versions without a word on which one signs.
+    /// [`KeyError::Variable`], naming the variable and never its value: one of a pair without the other, any other name that
+    /// begins with `ACCESS_TOKEN_SECRET_` or `REFRESH_TOKEN_SECRET_`, a secret and its file at once, a file that is missing,
+    /// no regular file, or open to change by everybody, an empty, short or non-UTF-8 value, one secret for both purposes, a
+    /// text that cannot be meant as a secret (a placeholder, a substitution that did not happen, a PEM text, a path, blanks or
+    /// quotation marks around it, a few characters over and over), a `KEY_VERSION` without secrets, or versions without a word
+    /// on which one signs.
     pub fn from_env() -> Result<Option<Self>, KeyError> {
         env::from_variables(std::env::vars_os())
     }
@@ -212,7 +228,8 @@ impl KeyRingBuilder {
     /// Checks the keys against each other. The same refresh key given twice counts once.
     ///
     /// # Errors
-    /// [`KeyError::DuplicateKeyId`], [`KeyError::NoKeys`], [`KeyError::NoActiveRefreshKey`], [`KeyError::NoBackend`].
+    /// [`KeyError::DuplicateKeyId`], [`KeyError::NoKeys`], [`KeyError::NoActiveRefreshKey`], [`KeyError::NoBackend`];
+    /// [`KeyError::PemAsSecret`] for an HMAC key whose secret is a PEM text, because then a public key would sign.
     pub fn build(self) -> Result<KeyRing, KeyError> {
         if !crypto::available() {
             return Err(KeyError::NoBackend);
@@ -224,6 +241,9 @@ impl KeyRingBuilder {
         order.extend(self.verifying);
         if order.is_empty() {
             return Err(KeyError::NoKeys);
+        }
+        if let Some(key) = order.iter().find(|key| key.is_pem_text()) {
+            return Err(KeyError::PemAsSecret(key.kid().to_owned()));
         }
         let mut verifying = HashMap::with_capacity(order.len());
         for key in &order {

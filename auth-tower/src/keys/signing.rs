@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jsonwebtoken::{DecodingKey, EncodingKey};
+use jsonwebtoken::EncodingKey;
 use zeroize::Zeroizing;
 
 use super::jwk::Jwk;
@@ -37,6 +37,8 @@ impl SigningKey {
     }
 
     /// A private key in PEM: PKCS#8 (any kind), PKCS#1 (RSA) or SEC 1 (elliptic curves), not encrypted.
+    ///
+    /// Line breaks may be written as `\n`, as environment variables often have them.
     ///
     /// # Errors
     /// [`KeyError`] if it is not such a key, too weak, not `algorithm`'s, or its halves do not belong together.
@@ -84,14 +86,14 @@ impl SigningKey {
         if claimed_public.is_some() && claimed_public != public.as_ref() {
             return Err(KeyError::HalvesDiffer);
         }
-        let decoding = match (&public, private) {
-            (Some(public), _) => public.decoding_key(),
-            (None, Private::Secret(secret)) => DecodingKey::from_secret(secret),
+        let verifying = match (public, private) {
+            (Some(public), _) => VerifyingKey::of_public(kid, algorithm, public),
+            (None, Private::Secret(secret)) => VerifyingKey::of_secret(kid, algorithm, secret),
             (None, _) => return Err(KeyError::HalvesDiffer),
         };
         let key = Self {
             encoding: private.encoding_key()?,
-            verifying: VerifyingKey::new(kid, algorithm, decoding, public),
+            verifying,
         };
         key.probe()?;
         Ok(key)

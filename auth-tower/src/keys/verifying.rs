@@ -27,6 +27,8 @@ struct Verifying {
     public: Option<Public>,
     /// The first segment of every token that its signing half signs.
     header: Box<str>,
+    /// It is an HMAC key, and its secret is a PEM text.
+    is_pem_text: bool,
 }
 
 impl VerifyingKey {
@@ -40,12 +42,13 @@ impl VerifyingKey {
         if !crypto::available() {
             return Err(KeyError::NoBackend);
         }
-        Ok(Self::new(
-            kid,
-            algorithm,
-            DecodingKey::from_secret(secret.as_ref()),
-            None,
-        ))
+        Ok(Self::of_secret(kid, algorithm, secret.as_ref()))
+    }
+
+    /// The key of a secret that was checked.
+    pub(crate) fn of_secret(kid: &str, algorithm: Algorithm, secret: &[u8]) -> Self {
+        let is_pem_text = secret.windows(11).any(|part| part == b"-----BEGIN ");
+        Self::new(kid, algorithm, DecodingKey::from_secret(secret), None, is_pem_text)
     }
 
     /// A public key in PEM: `PUBLIC KEY`, or `RSA PUBLIC KEY`.
@@ -90,16 +93,22 @@ impl VerifyingKey {
         if !crypto::available() {
             return Err(KeyError::NoBackend);
         }
-        Ok(Self::new(kid, algorithm, public.decoding_key(), Some(public)))
+        Ok(Self::of_public(kid, algorithm, public))
     }
 
-    pub(crate) fn new(kid: &str, algorithm: Algorithm, decoding: DecodingKey, public: Option<Public>) -> Self {
+    /// The key of a public half that was checked.
+    pub(crate) fn of_public(kid: &str, algorithm: Algorithm, public: Public) -> Self {
+        Self::new(kid, algorithm, public.decoding_key(), Some(public), false)
+    }
+
+    fn new(kid: &str, algorithm: Algorithm, decoding: DecodingKey, public: Option<Public>, is_pem_text: bool) -> Self {
         Self(Arc::new(Verifying {
             kid: kid.into(),
             algorithm,
             decoding,
             public,
             header: header::encode(algorithm, kid).into_boxed_str(),
+            is_pem_text,
         }))
     }
 
@@ -116,6 +125,11 @@ impl VerifyingKey {
     /// The first segment of the tokens that this crate signs with the key's other half.
     pub(crate) fn header(&self) -> &str {
         &self.0.header
+    }
+
+    /// Whether it is an HMAC key whose secret is a PEM text, perhaps of a public key.
+    pub(crate) fn is_pem_text(&self) -> bool {
+        self.0.is_pem_text
     }
 
     /// Whether `signature` over `message` is this key's.

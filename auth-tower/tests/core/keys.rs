@@ -324,6 +324,123 @@ fn algorithms_have_names_and_none_is_not_one() {
 }
 
 #[test]
+fn b10_a_key_whose_point_is_compressed_is_a_key() {
+    for (algorithm, private, public, whole) in [
+        (
+            Algorithm::ES256,
+            [fixture!("p256-compressed.pem"), fixture!("p256-compressed-sec1.pem")],
+            &[
+                fixture!("p256-compressed-public.pem"),
+                fixture!("p256-hybrid-public.pem"),
+            ][..],
+            fixture!("p256-public.pem"),
+        ),
+        (
+            Algorithm::ES384,
+            [fixture!("p384-compressed.pem"), fixture!("p384-compressed-sec1.pem")],
+            &[fixture!("p384-compressed-public.pem")],
+            fixture!("p384-public.pem"),
+        ),
+    ] {
+        let published = |key: VerifyingKey| KeyRing::builder().verifying(key).build().unwrap().jwks();
+        let expected = published(VerifyingKey::from_pem("k", algorithm, whole).unwrap());
+        for pem in private {
+            let key = SigningKey::from_pem("k", algorithm, pem).unwrap();
+            assert_eq!(published(key.verifying_key()), expected);
+        }
+        for pem in public {
+            assert_eq!(
+                published(VerifyingKey::from_pem("k", algorithm, pem).unwrap()),
+                expected
+            );
+        }
+    }
+}
+
+#[test]
+fn b10_ed25519_is_a_name_of_eddsa() {
+    let named = jwk_with(fixture!("ed25519.jwk.json"), json!({"alg": "Ed25519"}));
+    assert_eq!(SigningKey::from_jwk(&named).unwrap().algorithm(), Algorithm::EdDSA);
+    let public = jwk_with(&named, json!({"d": null}));
+    assert_eq!(VerifyingKey::from_jwk(&public).unwrap().algorithm(), Algorithm::EdDSA);
+    assert_eq!("Ed25519".parse::<Algorithm>().unwrap(), Algorithm::EdDSA);
+    for other in ["Ed448", "ed25519", "ESP256", "Ed25519 "] {
+        let named = jwk_with(fixture!("ed25519.jwk.json"), json!({"alg": other}));
+        assert!(SigningKey::from_jwk(&named).is_err(), "{other}");
+    }
+    let other_key = jwk_with(fixture!("p256.jwk.json"), json!({"alg": "Ed25519"}));
+    assert!(matches!(
+        SigningKey::from_jwk(&other_key),
+        Err(KeyError::WrongKeyForAlgorithm(Algorithm::EdDSA))
+    ));
+}
+
+#[test]
+fn b10_an_encrypted_key_is_called_encrypted_whichever_way_it_is() {
+    for (algorithm, pem) in [
+        (Algorithm::ES256, fixture!("p256-encrypted.pem")),
+        (Algorithm::ES256, fixture!("p256-encrypted-sec1.pem")),
+        (Algorithm::RS256, fixture!("rsa2048-encrypted-pkcs1.pem")),
+    ] {
+        for pem in [pem.to_owned(), pem.replace('\n', "\r\n"), pem.replace('\n', "\\n")] {
+            let refused = SigningKey::from_pem("k", algorithm, &pem).unwrap_err();
+            assert!(matches!(refused, KeyError::Encrypted), "{refused}: {pem}");
+            let refused = VerifyingKey::from_pem("k", algorithm, &pem).unwrap_err();
+            assert!(matches!(refused, KeyError::Encrypted), "{refused}: {pem}");
+        }
+    }
+}
+
+#[test]
+fn b10_a_pem_out_of_a_variable_or_an_editor_is_the_same_key() {
+    for (algorithm, private, public) in [
+        (Algorithm::ES256, fixture!("p256.pem"), fixture!("p256-public.pem")),
+        (
+            Algorithm::RS256,
+            fixture!("rsa2048-pkcs1.pem"),
+            fixture!("rsa2048-public.pem"),
+        ),
+    ] {
+        let ways: [fn(&str) -> String; 5] = [
+            |pem| pem.replace('\n', "\\n"),
+            |pem| pem.replace('\n', "\\r\\n"),
+            |pem| format!("\"{}\"", pem.trim().replace('\n', "\\n")),
+            |pem| format!("\u{feff}{pem}"),
+            |pem| format!("\u{feff}{}", pem.replace('\n', "\r\n")),
+        ];
+        for way in ways {
+            assert!(
+                SigningKey::from_pem("k", algorithm, way(private)).is_ok(),
+                "{}",
+                way(private)
+            );
+            assert!(
+                VerifyingKey::from_pem("k", algorithm, way(public)).is_ok(),
+                "{}",
+                way(public)
+            );
+        }
+    }
+    let marked = format!("\u{feff}{}", fixture!("ed25519.jwk.json"));
+    assert!(SigningKey::from_jwk(&marked).is_ok());
+}
+
+#[test]
+fn s12_a_pem_text_is_no_shared_secret_in_any_ring() {
+    for pem in [fixture!("rsa2048-public.pem"), fixture!("p256.pem")] {
+        let key = SigningKey::hmac("k", Algorithm::HS256, pem).unwrap();
+        let verifying = VerifyingKey::hmac("k", Algorithm::HS256, pem).unwrap();
+        for ring in [
+            KeyRing::builder().verifying(verifying),
+            KeyRing::builder().verifying(key.verifying_key()),
+            KeyRing::builder().signing(key),
+        ] {
+            assert!(matches!(ring.build(), Err(KeyError::PemAsSecret(kid)) if kid == "k"));
+        }
+    }
+}
+
+#[test]
 fn a_ring_needs_keys_that_go_together() {
     let key = |kid: &str| SigningKey::hmac(kid, Algorithm::HS256, [1; 32]).unwrap();
     assert!(matches!(KeyRing::builder().build(), Err(KeyError::NoKeys)));
@@ -435,6 +552,74 @@ fn a_key_file_is_made_once_with_mode_0600_and_read_ever_after() {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(KeyRing::load_or_generate(&path).unwrap().jwks(), made.jwks());
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn s12_a_key_file_that_others_may_change_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth-keys.json");
+    let made = KeyRing::load_or_generate(&path).unwrap().jwks();
+    let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    for mode in [0o666, 0o602, 0o660, 0o620, 0o777] {
+        set(mode);
+        let refused = KeyRing::load_or_generate(&path).unwrap_err();
+        assert!(
+            matches!(&refused, KeyError::File { problem: FileProblem::Writable { mode: shown }, .. } if *shown == mode),
+            "{refused}"
+        );
+        assert!(refused.to_string().contains("chmod 600"), "{refused}");
+    }
+    for mode in [0o400, 0o600, 0o640, 0o644, 0o444] {
+        set(mode);
+        assert_eq!(KeyRing::load_or_generate(&path).unwrap().jwks(), made, "{mode:o}");
+    }
+    set(0o600);
+    // Only root can give a file away; for anybody else the rule cannot be broken here.
+    if std::os::unix::fs::chown(&path, Some(54_321), None).is_ok() {
+        let refused = KeyRing::load_or_generate(&path).unwrap_err();
+        assert!(
+            matches!(
+                &refused,
+                KeyError::File {
+                    problem: FileProblem::ForeignOwner,
+                    ..
+                }
+            ),
+            "{refused}"
+        );
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn s12_a_pipe_or_a_device_as_key_file_is_refused_and_not_waited_for() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let folder = tempfile::tempdir().unwrap();
+    let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    std::os::unix::fs::symlink(&pipe, &link).unwrap();
+    for path in [
+        &*pipe,
+        &*link,
+        Path::new("/dev/zero"),
+        Path::new("/dev/null"),
+        Path::new("/dev/tty"),
+    ] {
+        let refused = KeyRing::load_or_generate(path).unwrap_err();
+        assert!(matches!(refused, KeyError::File { .. }), "{refused}");
+    }
+}
+
+#[test]
+fn b10_a_byte_order_mark_does_no_harm_to_a_key_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth-keys.json");
+    let made = KeyRing::load_or_generate(&path).unwrap().jwks();
+    let contents = fs::read(&path).unwrap();
+    fs::write(&path, [b"\xef\xbb\xbf", contents.as_slice()].concat()).unwrap();
+    assert_eq!(KeyRing::load_or_generate(&path).unwrap().jwks(), made);
 }
 
 /// No draft is left beside the file.

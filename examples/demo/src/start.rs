@@ -35,6 +35,12 @@ impl Started {
     pub async fn from_env() -> Result<Self, StartupError> {
         let settings = Settings::from_env()?;
         let logs = logging::init(&settings.log)?;
+        for variable in &settings.ignored {
+            tracing::warn!(
+                variable,
+                "this variable has no effect: it is none of this app's settings"
+            );
+        }
         let stop = Stop::when(shutdown().map_err(StartupError::Signals)?);
         let mut wish = stop.clone();
         let auth = tokio::select! {

@@ -190,6 +190,123 @@ async fn at_17_ky_secrets_are_long_enough_and_come_in_pairs(at: Target) {
     .await;
 }
 
+async fn s1_a_path_never_becomes_a_signing_key(at: Target) {
+    let files = at.settings();
+    let (access, refresh) = (files.file("access-secret"), files.file("refresh-secret"));
+    std::fs::write(&access, format!("{}\n", acceptance::ACCESS_SECRET)).expect("a secret");
+    std::fs::write(&refresh, format!("{}\r\n", acceptance::REFRESH_SECRET)).expect("a secret");
+    let files = files
+        .set("ACCESS_TOKEN_SECRET_FILE", &access)
+        .set("REFRESH_TOKEN_SECRET_FILE", &refresh);
+    let app = files.start().await;
+    assert_eq!(Client::alice(&app).await.jwt().header["kid"], "default");
+    let settings = app.terminate().await.0;
+    let both = settings
+        .set("ACCESS_TOKEN_SECRET", acceptance::ACCESS_SECRET)
+        .set("REFRESH_TOKEN_SECRET", acceptance::REFRESH_SECRET);
+    refused(&both, "ACCESS_TOKEN_SECRET_FILE", "a secret and its file").await;
+    let nowhere = files.set(
+        "ACCESS_TOKEN_SECRET_FILE",
+        "/run/secrets/a_long_enough_path_that_leads_nowhere",
+    );
+    refused(&nowhere, "ACCESS_TOKEN_SECRET_FILE", "no file").await;
+    assert!(
+        !nowhere.refused().await.stderr.contains("leads_nowhere"),
+        "the value is not shown"
+    );
+    for rest in ["FILE_v2", "PATH", "V2", "OLD", "2", "v2_PATH"] {
+        for half in ["ACCESS_TOKEN_SECRET", "REFRESH_TOKEN_SECRET"] {
+            let name = format!("{half}_{rest}");
+            let settings = at
+                .settings()
+                .set(&name, "/run/secrets/a_long_enough_path_to_be_a_secret");
+            refused(&settings, &name, "a name that means nothing").await;
+        }
+    }
+}
+
+async fn s1_the_versions_that_sign_and_verify_are_logged(at: Target) {
+    let app = at
+        .forgeable()
+        .set("KEY_VERSION", "v2")
+        .set(
+            "ACCESS_TOKEN_SECRET_v2",
+            "an access secret of its own: 45 bytes in all.",
+        )
+        .set(
+            "REFRESH_TOKEN_SECRET_v2",
+            "a refresh secret of its own: 45 bytes in all.",
+        )
+        .start()
+        .await;
+    let log = app.log_with("the keys are those of the environment").await;
+    assert!(
+        log.contains("signs=\"v2\"") && log.contains("verify=\"default, v2\""),
+        "{log}"
+    );
+    assert!(
+        !log.contains("of its own") && !log.contains(acceptance::ACCESS_SECRET),
+        "{log}"
+    );
+}
+
+async fn s12_what_is_no_secret_is_refused_by_name(at: Target) {
+    for unsound in [
+        "change_me_to_something_of_at_least_32_bytes",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "${ACCESS_TOKEN_SECRET_OF_THE_DEPLOYMENT}",
+        "$(cat /run/secrets/the_secret_of_the_app)",
+        "\"a secret that is long enough, in quotes\"",
+        "                                            ",
+        "-----BEGIN PUBLIC KEY-----\\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\\n",
+        acceptance::REFRESH_SECRET,
+    ] {
+        for (variable, other) in [
+            ("ACCESS_TOKEN_SECRET", "REFRESH_TOKEN_SECRET"),
+            ("REFRESH_TOKEN_SECRET", "ACCESS_TOKEN_SECRET"),
+        ] {
+            let settings = at
+                .settings()
+                .set(variable, unsound)
+                .set(other, acceptance::REFRESH_SECRET);
+            refused(&settings, variable, unsound).await;
+            let end = settings.refused().await;
+            assert!(!end.stderr.contains(unsound), "{end:?}");
+        }
+    }
+}
+
+async fn s12_a_key_file_that_others_may_change_is_refused(at: Target) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let settings = at.settings();
+    settings.start().await.terminate().await;
+    let path = settings.file("auth-keys.json");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("the file is ours");
+    refused(&settings, "AUTH_KEYS", "a key file of mode 0666").await;
+    refused(&settings.set("AUTH_KEYS", "/dev/zero"), "AUTH_KEYS", "a device").await;
+}
+
+async fn b11_a_key_file_that_is_made_is_told_of(at: Target) {
+    let app = at.settings().start().await;
+    app.log_with("made a new key file").await;
+    let app = app.restart().await;
+    let log = app.log_with("the keys are those of the key file").await;
+    assert!(!log.contains("made a new key file"), "{log}");
+}
+
+async fn b10_what_an_env_file_leaves_around_a_value_is_told_by_name(at: Target) {
+    for (variable, value) in [
+        ("AUTH_ISSUER", "\"https://id.example.com\""),
+        ("AUTH_AUDIENCE", "'api'"),
+        ("AUTH_KEYS", "\"auth-keys.json\""),
+        ("AUTH_ISSUER", "${ISSUER}"),
+        ("AUTH_KEYS", "$(pwd)/auth-keys.json"),
+        ("STORE", "\"memory:\""),
+    ] {
+        refused(&at.settings().set(variable, value), variable, value).await;
+    }
+}
+
 async fn a_port_that_is_taken_is_refused_by_name(at: Target) {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
@@ -281,6 +398,12 @@ acceptance::on_every_app!(
     a_value_that_is_not_utf_8_is_refused_by_name,
     lifetimes_that_contradict_each_other_are_refused,
     at_17_ky_secrets_are_long_enough_and_come_in_pairs,
+    s1_a_path_never_becomes_a_signing_key,
+    s1_the_versions_that_sign_and_verify_are_logged,
+    s12_what_is_no_secret_is_refused_by_name,
+    s12_a_key_file_that_others_may_change_is_refused,
+    b10_what_an_env_file_leaves_around_a_value_is_told_by_name,
+    b11_a_key_file_that_is_made_is_told_of,
     a_port_that_is_taken_is_refused_by_name,
     a_damaged_key_file_is_refused_and_never_replaced,
     a_start_can_be_stopped,

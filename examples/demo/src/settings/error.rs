@@ -30,6 +30,12 @@ pub(super) enum Problem {
     NotUtf8,
     #[error("is set but empty; unset it for the default, {default}")]
     Empty { default: &'static str },
+    #[error("is in quotation marks, which whoever read the env file has kept; write it without them")]
+    Quoted,
+    #[error("holds a substitution that did not happen, such as ${{NAME}} or $(command)")]
+    Unexpanded,
+    #[error("is no path that a file should have: there are blanks around it, or control characters in it")]
+    Path,
     #[error("is {0}, which is not a duration; write a whole number and a unit (ms, s, m, h, d, w), such as 15m")]
     Duration(Shown),
     #[error("is {0}, which is too long; the longest duration is 400d, which is how long browsers keep a cookie")]

@@ -19,8 +19,11 @@
 //! programs that share these names read it as seconds or as milliseconds.
 //!
 //! A variable that is set to the empty string is refused rather than taken for unset (except `TRUSTED_ORIGINS`, where it
-//! means none): it is what a deployment with a missing substitution looks like. The secrets (`ACCESS_TOKEN_SECRET` and its
-//! relatives) are read by [`auth_tower`], not here, so that no setting carries one.
+//! means none): it is what a deployment with a missing substitution looks like. So is one with a substitution that did not happen
+//! (`${…}`, `$(…)`), or with quotation marks around it that the reader of an env file kept.
+//!
+//! The secrets (`ACCESS_TOKEN_SECRET` and its relatives) are read by [`auth_tower`], not here, so that no setting carries one. Other
+//! names that begin as these do have no effect; they are listed in [`Settings::ignored`], and logged.
 
 mod duration;
 mod error;
@@ -28,6 +31,7 @@ mod listen;
 mod log_filter;
 mod origins;
 mod reuse;
+mod slip;
 mod store;
 
 use std::collections::HashMap;
@@ -70,7 +74,24 @@ pub struct Settings {
     pub trusted_origins: Vec<String>,
     /// `RUST_LOG`: what is logged.
     pub log: LogFilter,
+    /// Variables that begin like ours and are none, in order: typing errors, most likely.
+    pub ignored: Vec<String>,
 }
+
+/// What our variables begin with, as far as nobody else's do.
+const PREFIXES: [&str; 3] = ["AUTH_", "ACCESS_TOKEN_", "REFRESH_TOKEN_"];
+
+/// Our variables that begin so.
+const PREFIXED: [&str; 8] = [
+    "AUTH_KEYS",
+    "AUTH_ISSUER",
+    "AUTH_AUDIENCE",
+    "ACCESS_TOKEN_EXPIRATION",
+    "REFRESH_TOKEN_EXPIRATION",
+    "REFRESH_TOKEN_ABSOLUTE_EXPIRATION",
+    "REFRESH_TOKEN_GRACE",
+    "REFRESH_TOKEN_REUSE",
+];
 
 impl Settings {
     /// Reads the settings of this process.
@@ -94,7 +115,7 @@ impl Settings {
         let settings = Self {
             listen: vars.read("LISTEN", "127.0.0.1:3000", listen::parse)?,
             store: vars.read("STORE", "sqlite://auth.db", store::parse)?,
-            keys: vars.read("AUTH_KEYS", "auth-keys.json", |path| Ok(PathBuf::from(path)))?,
+            keys: vars.read("AUTH_KEYS", "auth-keys.json", path)?,
             issuer: vars.read("AUTH_ISSUER", "http://localhost:3000", identifier)?,
             audience: vars.read("AUTH_AUDIENCE", "api", identifier)?,
             access_lifetime: vars.read("ACCESS_TOKEN_EXPIRATION", "15m", duration::lifetime)?,
@@ -104,6 +125,7 @@ impl Settings {
             reuse: vars.read("REFRESH_TOKEN_REUSE", "recover", reuse::parse)?,
             trusted_origins: vars.read_or_empty("TRUSTED_ORIGINS", origins::parse)?,
             log: vars.read("RUST_LOG", "info", LogFilter::parse)?,
+            ignored: vars.ignored(),
         };
         if settings.idle_lifetime > settings.absolute_lifetime {
             return Err(SettingsError::new(
@@ -145,11 +167,37 @@ impl Vars {
         match self.0.get(variable) {
             None => Ok(None),
             Some(value) => match value.to_str() {
-                Some(text) => Ok(Some(text)),
+                Some(text) => {
+                    slip::check(text).map_err(|problem| SettingsError::new(variable, problem))?;
+                    Ok(Some(text))
+                }
                 None => Err(SettingsError::new(variable, Problem::NotUtf8)),
             },
         }
     }
+
+    /// The secrets' names are judged by whoever reads the secrets.
+    fn ignored(&self) -> Vec<String> {
+        let is_secret =
+            |name: &str| name.starts_with("ACCESS_TOKEN_SECRET") || name.starts_with("REFRESH_TOKEN_SECRET");
+        let mut ignored: Vec<_> = self
+            .0
+            .keys()
+            .filter(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+            .filter(|name| !PREFIXED.contains(&name.as_str()) && !is_secret(name))
+            .cloned()
+            .collect();
+        ignored.sort_unstable();
+        ignored
+    }
+}
+
+/// A file's name that a person would have written.
+fn path(text: &str) -> Result<PathBuf, Problem> {
+    if text.trim() != text || text.chars().any(char::is_control) {
+        return Err(Problem::Path);
+    }
+    Ok(PathBuf::from(text))
 }
 
 /// A claim that verifiers compare byte by byte: what cannot be seen must not be in it.

@@ -68,6 +68,46 @@ fn an_empty_value_is_refused_except_for_the_list_that_may_be_empty() {
 }
 
 #[test]
+fn b10_quotation_marks_and_substitutions_are_told_by_name() {
+    for variable in VARIABLES {
+        for (value, told) in [
+            ("\"info\"", "quotation marks"),
+            ("'https://id.example.com'", "quotation marks"),
+            ("${VALUE}", "substitution"),
+            ("https://${HOST}/", "substitution"),
+            ("$(hostname)", "substitution"),
+            ("{{ .Values.issuer }}", "substitution"),
+        ] {
+            let error = with(&[(variable, value)]).expect_err(value).to_string();
+            assert!(error.starts_with(variable) && error.contains(told), "{error}");
+        }
+    }
+    refuses("AUTH_KEYS", &[" keys.json", "keys.json\n", "keys\0.json", "keys.json "]);
+}
+
+#[test]
+fn s1_a_name_that_only_begins_like_ours_is_told_of() {
+    let settings = with(&[
+        ("REFRESH_TOKEN_TTL", "1d"),
+        ("AUTH_KEY", "keys.json"),
+        ("AUTH_ISSUER_FILE", "/run/secrets/issuer"),
+        ("AUTH_ISSUER", "https://id.example.com"),
+        ("ACCESS_TOKEN_EXPIRATION", "15m"),
+        ("ACCESS_TOKEN_SECRET_v2", "judged elsewhere"),
+        ("OAUTH_ISSUER", "https://somebody.example.com"),
+    ])
+    .unwrap();
+    assert_eq!(settings.ignored, ["AUTH_ISSUER_FILE", "AUTH_KEY", "REFRESH_TOKEN_TTL"]);
+    let every = VARIABLES
+        .iter()
+        .filter(|variable| super::PREFIXES.iter().any(|prefix| variable.starts_with(prefix)));
+    assert!(
+        every.eq(super::PREFIXED.iter()),
+        "every variable with a prefix is in the list"
+    );
+}
+
+#[test]
 #[cfg(unix)]
 fn a_value_that_is_not_utf_8_is_refused_everywhere() {
     use std::os::unix::ffi::OsStringExt;
