@@ -1,9 +1,9 @@
-//! The log of endings as a port of its own: what a service follows that keeps no sessions.
+//! The revocation log as a port of its own: what a service follows that keeps no sessions.
 
 use crate::clock::Timestamp;
 use crate::id::{SessionId, SubjectKey};
 
-/// A place in a store's log of endings. Opaque: only the store that made it can read it.
+/// A place in a store's revocation log. Opaque: only the store that made it can read it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cursor(Option<Box<str>>);
 
@@ -24,7 +24,7 @@ impl Cursor {
     }
 }
 
-/// One entry of the log of endings.
+/// One entry of the revocation log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "third-party stores build it")]
 pub struct RevocationEvent {
@@ -52,7 +52,7 @@ pub enum Revoked {
     },
 }
 
-/// A stretch of the log of endings.
+/// A stretch of the revocation log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "third-party stores build it")]
 pub struct RevocationPage {
