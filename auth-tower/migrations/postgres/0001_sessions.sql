@@ -20,7 +20,7 @@ CREATE TABLE auth.sessions (
     confirmed           bigint,
     epoch               bigint   NOT NULL,
     -- When a purge looks at the row next. Never later than the session's deadline while it lives, and seldom equal to it, so
-    -- that a rotation has no index to maintain (a HOT update); the moment of the ending once it was ended.
+    -- that a rotation has no index to maintain (a HOT update); the moment of the revocation once it was ended.
     sweep_at            bigint   NOT NULL,
     format              smallint NOT NULL,
     ended               smallint,
@@ -42,9 +42,9 @@ CREATE TABLE auth.sessions (
 CREATE INDEX sessions_by_subject ON auth.sessions (subject_key, created_at) WHERE ended IS NULL;
 CREATE INDEX sessions_by_sweep ON auth.sessions (sweep_at);
 
--- The log of endings. Its numbers are drawn from auth.log, whose row stays locked until the ending is committed: so no entry
+-- The revocation log. Its numbers are drawn from auth.log, whose row stays locked until the revocation is committed, so no entry
 -- ever appears behind a later one, whatever other transactions of this database are open.
-CREATE TABLE auth.endings (
+CREATE TABLE auth.revocations (
     seq     bigint   NOT NULL PRIMARY KEY,
     session bytea    CHECK (octet_length(session) = 18),     -- one session, or, where it is NULL,
     subject bytea    CHECK (octet_length(subject) = 16),     -- all of a subject,
@@ -54,7 +54,7 @@ CREATE TABLE auth.endings (
     CHECK ((session IS NULL) <> (subject IS NULL))
 );
 
--- One row: the number of the last ending, and a name that tells this log from another database's, so that a cursor of one is
+-- One row: the number of the last revocation, and a name that tells this log from another database's, so that a cursor of one is
 -- not taken for a place in the other.
 CREATE TABLE auth.log (
     only_row boolean NOT NULL PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -99,8 +99,8 @@ CREATE TYPE auth.found AS (
     taken               boolean
 );
 
--- The one clock of the library. Operators get the types that they are made for, here and below: a better match that somebody put
--- into another schema would be run instead.
+-- The one clock of the library. Operators get the types that they are made for, here and below: the server would prefer a
+-- better match that another role has put into another schema.
 CREATE FUNCTION auth.now_ms() RETURNS bigint LANGUAGE sql VOLATILE
     AS 'SELECT floor(date_part(''epoch'', clock_timestamp()) * 1000::float8)::bigint';
 
@@ -162,7 +162,7 @@ BEGIN
             RETURN before;
         END IF;
         idle_until := least(before.now + p_idle, before.absolute_expires_at);
-        -- Whoever holds the row may have moved it meanwhile: it has to be the one that was judged, or it is judged again.
+        -- Another transaction may have moved the row meanwhile. A row other than the one that was judged is judged again.
         UPDATE auth.sessions s
            SET generation = p_current, confirmed = p_confirmed, rotated_at = before.now, seen = false,
                last_seen_at = before.now, idle_expires_at = idle_until, sweep_at = least(s.sweep_at, idle_until)
@@ -178,8 +178,8 @@ BEGIN
     END LOOP;
 END $$;
 
--- Losing a mark only delays the detection of a theft, so nobody waits for the disk.
-CREATE FUNCTION auth.mark_seen(p_ids bytea[], p_generations bigint[]) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+-- A lost acknowledgement only delays the detection of a theft, so no commit waits for the disk.
+CREATE FUNCTION auth.acknowledge(p_ids bytea[], p_generations bigint[]) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     now_ms bigint := auth.now_ms();
 BEGIN
@@ -200,14 +200,14 @@ CREATE FUNCTION auth.append(p_session bytea, p_subject bytea, p_keep bytea, p_re
 DECLARE
     number bigint;
 BEGIN
-    -- A lost ending lets a token back in: it has to be on disk, whatever is usual here.
+    -- A lost revocation lets a token back in, so it has to be on disk, whatever the server's setting.
     IF current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
     UPDATE auth.log SET last = last + 1 RETURNING last INTO STRICT number;
-    INSERT INTO auth.endings (seq, session, subject, keep, reason, at)
+    INSERT INTO auth.revocations (seq, session, subject, keep, reason, at)
     VALUES (number, p_session, p_subject, p_keep, p_reason, p_at);
-    PERFORM pg_notify('auth.endings', '');
+    PERFORM pg_notify('auth.revocations', '');
     RETURN number;
 END $$;
 
@@ -238,7 +238,7 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(1635087464, get_byte(p_subject_key, 0) * 256 + get_byte(p_subject_key, 1));
     present := coalesce((SELECT max(e.epoch) FROM auth.epochs e WHERE e.subject_key = p_subject_key), 0);
-    -- Marks do not take the subject's lock. This waits for one that is being set on the kept session.
+    -- Acknowledgements do not take the subject's lock. This waits for one that is being written to the kept session.
     PERFORM FROM auth.sessions s WHERE s.id = p_keep FOR UPDATE;
     at := auth.now_ms();
     kept := (SELECT s.id FROM auth.sessions s
@@ -275,7 +275,7 @@ END $$;
 -- The entries after number p_after of the log p_log, which was made at p_at: in the same history if an entry of that number
 -- has that moment, or was purged. From another history, or from the future of a database that was restored from a backup,
 -- everything is news. One row at least: what the log is now, with its entry NULL.
-CREATE FUNCTION auth.endings_after(p_log text, p_after bigint, p_at bigint, p_limit bigint)
+CREATE FUNCTION auth.revocations_after(p_log text, p_after bigint, p_at bigint, p_limit bigint)
     RETURNS TABLE (log text, now bigint, seq bigint, session bytea, subject bytea, keep bytea, at bigint, after bigint)
     LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
@@ -286,16 +286,16 @@ BEGIN
     WITH place AS MATERIALIZED (
         SELECT l.id,
                CASE WHEN l.id = p_log AND p_after <= l.last AND NOT EXISTS
-                   (SELECT FROM auth.endings e WHERE e.seq = p_after AND e.at <> p_at) THEN p_after ELSE 0 END AS after
+                   (SELECT FROM auth.revocations e WHERE e.seq = p_after AND e.at <> p_at) THEN p_after ELSE 0 END AS after
           FROM auth.log l)
     SELECT p.id, now_ms, e.seq, e.session, e.subject, e.keep, e.at, p.after
       FROM place p
-      LEFT JOIN LATERAL (SELECT * FROM auth.endings x WHERE x.seq > p.after ORDER BY x.seq LIMIT p_limit) e ON true
+      LEFT JOIN LATERAL (SELECT * FROM auth.revocations x WHERE x.seq > p.after ORDER BY x.seq LIMIT p_limit) e ON true
      ORDER BY e.seq;
 END $$;
 
--- Removes what was over for longer than p_sessions and entries older than p_endings, a portion of each: a few milliseconds.
-CREATE FUNCTION auth.purge(p_sessions bigint, p_endings bigint, OUT removed bigint, OUT more boolean)
+-- Removes what was over for longer than p_sessions and entries older than p_revocations, a portion of each: a few milliseconds.
+CREATE FUNCTION auth.purge(p_sessions bigint, p_revocations bigint, OUT removed bigint, OUT more boolean)
     LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     portion CONSTANT integer := 250;
@@ -306,7 +306,7 @@ DECLARE
     left_one record;
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
-    -- Lapsed or ended. What was refreshed since it was queued is put back.
+    -- Expired or ended. What was refreshed since it was queued is put back.
     WITH due AS MATERIALIZED (
         SELECT s.id, CASE WHEN s.ended IS NULL THEN least(s.idle_expires_at, s.absolute_expires_at) ELSE s.sweep_at END AS over_at
           FROM auth.sessions s WHERE s.sweep_at < sessions_before
@@ -340,9 +340,9 @@ BEGIN
         DELETE FROM auth.epochs e WHERE e.subject_key = left_one.subject_key AND e.epoch = left_one.epoch;
     END LOOP;
 
-    DELETE FROM auth.endings d USING (
-        SELECT e.seq, e.at FROM auth.endings e ORDER BY e.seq LIMIT portion FOR UPDATE SKIP LOCKED) old
-     WHERE d.seq = old.seq AND old.at < now_ms - p_endings;
+    DELETE FROM auth.revocations d USING (
+        SELECT e.seq, e.at FROM auth.revocations e ORDER BY e.seq LIMIT portion FOR UPDATE SKIP LOCKED) old
+     WHERE d.seq = old.seq AND old.at < now_ms - p_revocations;
     GET DIAGNOSTICS gone = ROW_COUNT;
     removed := removed + gone;
 END $$;

@@ -17,7 +17,7 @@ CREATE TABLE auth_sessions (
     absolute_expires_at INTEGER NOT NULL,
     ended               INTEGER,
     -- When a purge looks at the row next. Never later than the session's deadline while it lives, and seldom equal to it,
-    -- so that a rotation has no index to maintain; the moment of the ending once it was ended.
+    -- so that a rotation has no index to maintain; the moment of the revocation once it was ended.
     sweep_at            INTEGER NOT NULL,
     device              TEXT,
     ip                  TEXT,
@@ -29,8 +29,8 @@ CREATE INDEX auth_sessions_by_subject ON auth_sessions (subject_key, created_at,
     WHERE ended IS NULL;
 CREATE INDEX auth_sessions_by_sweep ON auth_sessions (sweep_at);
 
--- The log of endings. AUTOINCREMENT, because a number that was purged must never come again.
-CREATE TABLE auth_endings (
+-- The revocation log. AUTOINCREMENT, because a number that was purged must never come again.
+CREATE TABLE auth_revocations (
     seq     INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     session BLOB CHECK (length(session) = 18),     -- one session, or, where it is NULL,
     subject BLOB CHECK (length(subject) = 16),     -- all of a subject,

@@ -26,7 +26,7 @@ pub(crate) trait ErasedStore: ErasedFeed {
     fn create(&self, session: NewSession) -> Boxed<'_, SessionRecord>;
     fn find(&self, id: SessionId) -> Boxed<'_, Option<Found>>;
     fn advance(&self, id: SessionId, step: Advance) -> Boxed<'_, Option<Advanced>>;
-    fn acknowledge(&self, marks: Vec<Acknowledgement>) -> Boxed<'_, ()>;
+    fn acknowledge(&self, acknowledgements: Vec<Acknowledgement>) -> Boxed<'_, ()>;
     fn end(&self, id: SessionId, reason: EndReason) -> Boxed<'_, Option<Found>>;
     fn end_all<'a>(&'a self, subject: &'a Subject, keep: Option<SessionId>, reason: EndReason) -> Boxed<'a, AllEnded>;
     fn list<'a>(&'a self, subject: &'a Subject, limit: usize) -> Boxed<'a, Vec<SessionRecord>>;
@@ -46,8 +46,8 @@ impl<S: SessionStore> ErasedStore for S {
         Box::pin(SessionStore::advance(self, id, step))
     }
 
-    fn acknowledge(&self, marks: Vec<Acknowledgement>) -> Boxed<'_, ()> {
-        Box::pin(SessionStore::acknowledge(self, marks))
+    fn acknowledge(&self, acknowledgements: Vec<Acknowledgement>) -> Boxed<'_, ()> {
+        Box::pin(SessionStore::acknowledge(self, acknowledgements))
     }
 
     fn end(&self, id: SessionId, reason: EndReason) -> Boxed<'_, Option<Found>> {

@@ -25,7 +25,7 @@ pub enum StoreError {
     Open {
         /// What a person can do about it.
         reason: &'static str,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },

@@ -24,7 +24,7 @@ pub trait RevocationFeed: Send + Sync + 'static {
     ) -> impl Future<Output = Result<RevocationPage, StoreError>> + Send;
 }
 
-/// A place in a store's log of endings. Opaque: only the store that made it can read it.
+/// A place in a store's revocation log. Opaque: only the store that made it can read it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cursor(Option<Box<str>>);
 
@@ -45,7 +45,7 @@ impl Cursor {
     }
 }
 
-/// One entry of the log of endings.
+/// One entry of the revocation log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "third-party stores build it")]
 pub struct RevocationEvent {
@@ -73,7 +73,7 @@ pub enum Revoked {
     },
 }
 
-/// A stretch of the log of endings.
+/// A stretch of the revocation log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "third-party stores build it")]
 pub struct RevocationPage {

@@ -1,13 +1,18 @@
-//! What stands between the engine and its store: a deadline, a bound on what waits, and a short memory of outages.
+//! What stands between the engine and its store: a deadline, a bound on waiting calls, and a circuit breaker.
+//!
+//! The guard's deadline is the only one: a store has none of its own beneath it, but reads this one (see
+//! [`deadline`](super::deadline())).
 //!
 //! A store that hangs is worse than one that is gone: every request would wait for the whole deadline, and requests would pile
-//! up behind it. So once enough calls in a row have failed, further ones fail at once, but for a few probes; the first
-//! that succeeds, of a request or of the feed, opens the door again.
+//! up behind it. So once enough calls in a row have failed, further calls fail at once, except for a few probes. The first
+//! call that succeeds, of a request or of the feed, closes the circuit again.
+
 #![expect(
     clippy::disallowed_methods,
     reason = "deadlines and pauses of calls, which no record is dated by"
 )]
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,6 +20,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::deadline::with_deadline;
 use super::error::StoreError;
 use super::feed::RevocationPage;
 use super::session::{Advanced, AllEnded, Found};
@@ -23,16 +29,16 @@ use crate::clock::synced::SharedClock;
 use crate::events::metrics;
 use crate::session::SessionRecord;
 
-/// The most calls that wait for the store at once. A store that is well answers this many within a second.
+/// The most calls that wait for the store at once. A healthy store answers this many within a second.
 const MOST_WAITING: usize = 8_192;
 
-/// So many failures in a row are an outage. A cluster that has lost one of three masters does not get there.
+/// This many failures in a row are an outage. A cluster that has lost one of three primaries stays below it.
 const OUTAGE: u32 = 16;
 
 /// How often a request may find out whether an outage is over.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 
-/// The way to the store.
+/// Guards the calls of one store for one engine.
 #[derive(Debug)]
 pub(crate) struct StoreGuard {
     deadline: Duration,
@@ -74,19 +80,21 @@ impl StoreGuard {
         }
         let answer = self.within(self.deadline, call).await;
         if let Err(error) = &answer {
-            tracing::warn!(target: "auth", %error, source = error_source(error), "the session store failed");
+            tracing::warn!(target: "auth", error = error as &(dyn Error + 'static), "the session store failed");
         }
         answer
     }
 
-    /// Asks the store for a task that comes again by itself, and so is its own probe.
+    /// Asks the store for a task that repeats itself and therefore is its own probe.
+    ///
+    /// `bound` is when the call is given up: longer than the deadline where the call also waits for news.
     pub(crate) async fn within<T: Answer>(
         &self,
-        deadline: Duration,
+        bound: Duration,
         call: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         let asked = self.clock.asking();
-        let answer = tokio::time::timeout(deadline, call)
+        let answer = tokio::time::timeout(bound, with_deadline(self.deadline, call))
             .await
             .unwrap_or(Err(StoreError::Timeout));
         match &answer {
@@ -97,13 +105,13 @@ impl StoreGuard {
                 self.answered();
             }
             Err(StoreError::Timeout | StoreError::Unavailable(_)) => self.failed(),
-            // A store that says no has answered.
+            // A store that refuses has answered.
             Err(StoreError::Full | StoreError::Corrupt(_) | StoreError::Open { .. }) => self.answered(),
         }
         answer
     }
 
-    /// Whether the store has failed so often in a row that it is not waited for.
+    /// Whether the store has failed so often in a row that calls no longer wait for it.
     pub(crate) fn circuit_open(&self) -> bool {
         self.failed.load(Ordering::Relaxed) >= OUTAGE
     }
@@ -132,13 +140,13 @@ impl StoreGuard {
                 Some(failed.saturating_add(1))
             });
         if self.circuit_open() {
-            // A probe that has just waited in vain is not followed by another at once.
+            // The next probe comes a moment after one that has failed.
             *self.next_probe.lock() = Some(Instant::now() + PROBE_EVERY);
         }
         if before == Ok(OUTAGE - 1) {
             tracing::error!(
                 target: "auth",
-                "the session store does not answer; what needs it is refused at once until it does"
+                "the session store does not answer; calls are refused at once until it does"
             );
         }
     }
@@ -149,7 +157,7 @@ pub(crate) fn error_source(error: &(dyn std::error::Error + 'static)) -> Option<
     error.source().map(ToString::to_string)
 }
 
-/// A permit among those who wait, given back when its call is dropped.
+/// A call's place among those that wait, given back when the call is dropped.
 struct Permit<'a> {
     waiting: &'a AtomicUsize,
     number: usize,
@@ -180,7 +188,7 @@ impl Answer for Option<Advanced> {
     }
 }
 
-/// A session that was just begun.
+/// A session that has just begun.
 impl Answer for SessionRecord {
     fn store_now(&self) -> Option<Timestamp> {
         Some(self.created_at)
@@ -211,7 +219,7 @@ impl Answer for () {
     }
 }
 
-/// How many rows went.
+/// The number of rows that were removed.
 impl Answer for u64 {
     fn store_now(&self) -> Option<Timestamp> {
         None

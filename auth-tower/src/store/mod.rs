@@ -5,6 +5,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod deadline;
 pub(crate) mod erased;
 mod error;
 pub(crate) mod feed;
@@ -20,6 +21,7 @@ pub(crate) mod session;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
+pub use deadline::deadline;
 pub use error::StoreError;
 pub use feed::{Cursor, RevocationEvent, RevocationFeed, RevocationPage, Revoked};
 pub use session::{Acknowledgement, Advance, Advanced, AllEnded, Found, NewSession, Retention, SessionStore};

@@ -16,7 +16,7 @@ use crate::store::feed::RevocationFeed;
 /// * **Atomic.** Every method is one atomic step: concurrent callers, in this process or another, see all of it or none.
 ///   [`advance`](Self::advance), [`end`](Self::end) and [`end_all`](Self::end_all) are atomic *to each other*: after an
 ///   `end` has returned, no `advance` of that session succeeds.
-/// * **Durable.** What returned `Ok` survives a crash of the process. A lost `advance` is healed by the rules and a lost
+/// * **Durable.** What returned `Ok` survives a crash of the process. A lost `advance` is repaired by the rules and a lost
 ///   `acknowledge` only delays a detection; a lost `end` is a vulnerability, so an `end` must also survive a power cut.
 /// * **Monotone.** Once ended, a session stays ended until it is purged, and a purged one is never found again.
 /// * **Boundaries.** A session is over at the very millisecond of its deadline (`now >= expires_at`).
@@ -24,7 +24,8 @@ use crate::store::feed::RevocationFeed;
 /// * **Cancellation.** A dropped future may have taken effect or not, but never half.
 ///
 /// A method that cannot tell whether it took effect returns an error; the engine then answers 503, keeps every cookie, and
-/// the client's retry is sorted out by the rules. The engine puts a deadline on every call.
+/// the rules sort out the client's retry. The engine gives every call a deadline, which the store can read with
+/// [`deadline`](crate::store::deadline()).
 ///
 /// The suite in [`conformance`](crate::store) (feature `conformance`) checks all of this.
 pub trait SessionStore: RevocationFeed {
@@ -55,9 +56,13 @@ pub trait SessionStore: RevocationFeed {
         step: Advance,
     ) -> impl Future<Output = Result<Option<Advanced>, StoreError>> + Send;
 
-    /// Notes that a client holds these generations: for each mark whose generation is the live session's current one and
-    /// unseen, sets `seen` and `last_seen_at = now`. Other marks are ignored. Idempotent. Each mark is a step of its own.
-    fn acknowledge(&self, marks: Vec<Acknowledgement>) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Notes that a client holds these generations: for each acknowledgement whose generation is the live session's current
+    /// one and unseen, sets `seen` and `last_seen_at = now`. Other acknowledgements are ignored. Idempotent. Each
+    /// acknowledgement is a step of its own.
+    fn acknowledge(
+        &self,
+        acknowledgements: Vec<Acknowledgement>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Ends a session and appends it to the feed, if it was not over yet. Returns the record as it was before, if the
     /// session is known. Idempotent; the first reason stays.
@@ -71,7 +76,7 @@ pub trait SessionStore: RevocationFeed {
     ///
     /// The entry is written also when none was live: another instance may hold a token of a session that this store lost.
     /// `keep` is honoured only if it names a live session of this subject, and is in the entry only then; it never brings
-    /// an ended session back. `reason` is for whoever inspects the store; it is not part of the records.
+    /// an ended session back. `reason` is for people who inspect the store; it is not part of the records.
     ///
     /// Cheap by an epoch: a session belongs to the epoch its subject had when it began, and is live only in that one; the
     /// kept session moves to the new epoch. Records of an earlier epoch read as [`EndReason::AllEnded`].
@@ -90,10 +95,10 @@ pub trait SessionStore: RevocationFeed {
     ) -> impl Future<Output = Result<Vec<SessionRecord>, StoreError>> + Send;
 
     /// Removes sessions that have been over for longer than `retention.sessions`, and feed entries older than
-    /// `retention.revocations`: at most 1,000 rows a call, so that nobody waits long. Returns how many rows went; the caller
-    /// comes again while there are some.
+    /// `retention.revocations`: at most 1,000 rows a call, so that no request waits long for it. Returns how many rows were removed; the
+    /// caller comes again while there are some.
     ///
-    /// A session ended before its deadline counts from its ending, and one that lapsed from its deadline.
+    /// A session ended before its deadline counts from its revocation, and one that expired from its deadline.
     fn purge(&self, retention: Retention) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
@@ -215,6 +220,6 @@ pub struct Acknowledgement {
 pub struct Retention {
     /// Sessions that are over: long enough to tell their clients why.
     pub sessions: Duration,
-    /// Entries of the log of endings: longer than any access token lives.
+    /// Entries of the revocation log: longer than any access token lives.
     pub revocations: Duration,
 }

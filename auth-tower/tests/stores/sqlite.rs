@@ -1,5 +1,5 @@
 //! What only a file can go through: other processes, locks, damage, a restart.
-#![cfg(feature = "sqlite")]
+#![cfg(all(feature = "sqlite", feature = "conformance"))]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what a test stands on")]
 #![expect(clippy::disallowed_methods, reason = "a test measures how long an answer took")]
 
@@ -140,7 +140,7 @@ async fn a_cursor_of_another_file_or_of_a_later_state_reads_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_stores_on_one_file_hear_of_each_others_endings() {
+async fn two_stores_on_one_file_hear_of_each_others_revocations() {
     let folder = folder();
     let path = folder.path().join("auth.db");
     let here = SqliteStore::connect(&path).await.unwrap();
@@ -198,7 +198,7 @@ async fn of_two_stores_on_one_file_one_rotates() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn endings_of_two_stores_are_read_exactly_once() {
+async fn revocations_of_two_stores_are_read_exactly_once() {
     let folder = folder();
     let path = folder.path().join("auth.db");
     let options = SqliteOptions::new().with_deadline(PATIENCE);
@@ -607,7 +607,7 @@ async fn a_damaged_entry_of_the_log_is_an_error_and_never_skipped() {
         "keep = x'01', session = NULL",
     ] {
         connection
-            .execute(&format!("UPDATE auth_endings SET {damage}"), [])
+            .execute(&format!("UPDATE auth_revocations SET {damage}"), [])
             .unwrap();
         let read = store.revocations_since(Cursor::start(), Duration::ZERO).await;
         assert!(matches!(read, Err(StoreError::Corrupt(_))), "{damage}: {read:?}");

@@ -1,4 +1,4 @@
-//! The log of endings misses nothing and repeats nothing.
+//! The revocation log misses nothing and repeats nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub async fn an_empty_log_is_complete_and_can_be_followed<H: Harness>(harness: H
 }
 
 /// Oldest first, each with its moment.
-pub async fn endings_are_read_in_order_from_the_start<H: Harness>(harness: H) {
+pub async fn revocations_are_read_in_order_from_the_start<H: Harness>(harness: H) {
     let mut ids = Vec::new();
     for _ in 0..5 {
         let id = begin(&harness, "alice").await.id;
@@ -122,23 +122,23 @@ pub async fn end_all_without_live_sessions_is_an_entry_too<H: Harness>(harness: 
     assert_eq!(entries, [Revoked::Subject { subject, keep: None }; 4]);
 }
 
-/// Repeated, late and mistaken endings are silent.
+/// Repeated, late and mistaken revocations are silent.
 pub async fn what_ends_nothing_is_no_entry<H: Harness>(harness: H) {
     let ended = begin(&harness, "alice").await.id;
     let left = begin(&harness, "bob").await.id;
-    let lapsed = begin(&harness, "carol").await.id;
+    let expired = begin(&harness, "carol").await.id;
     end(&harness, ended, EndReason::SignedOut).await;
     end_all(&harness, "bob", None).await;
     harness.travel(IDLE).await;
     let before = whole_log(&harness).await.len();
     assert_eq!(before, 2);
-    for id in [ended, left, lapsed, session("nobody").id] {
+    for id in [ended, left, expired, session("nobody").id] {
         end(&harness, id, EndReason::Administrator).await;
     }
     assert_eq!(whole_log(&harness).await.len(), before);
 }
 
-/// An instance that has nothing to read hears of the next ending without asking again.
+/// An instance that has nothing to read hears of the next revocation without asking again.
 pub async fn a_reader_waits_and_is_woken<H: Harness>(harness: H) {
     let one = begin(&harness, "alice").await.id;
     begin(&harness, "alice").await;
@@ -218,17 +218,17 @@ pub async fn every_ending_is_read_exactly_once_while_many_are_made<H: Harness>(h
             let mut cursor = Cursor::start();
             let mut read: HashMap<SessionId, usize> = HashMap::new();
             while read.len() < ENDERS * EACH {
-                // A store may answer without ever waiting, and then nobody else would get a turn.
+                // A store may answer without ever waiting, and then the other tasks would get no turn.
                 tokio::task::yield_now().await;
                 let page = timeout(PATIENCE, harness.store().revocations_since(cursor, PATIENCE))
                     .await
-                    .expect("endings stopped coming: one was skipped")
+                    .expect("revocations stopped coming: one was skipped")
                     .expect("read");
-                assert!(!page.entries.is_empty(), "endings stopped coming: one was skipped");
+                assert!(!page.entries.is_empty(), "revocations stopped coming: one was skipped");
                 for id in sessions(&page.entries) {
                     let times = read.entry(id).or_default();
                     *times += 1;
-                    assert_eq!(*times, 1, "an ending was read again");
+                    assert_eq!(*times, 1, "a revocation was read again");
                 }
                 cursor = page.cursor;
             }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Harness;
 use super::scene::{
-    ABSOLUTE, GRACE, IDLE, MINUTE, advance, assert_apart, begin, create, end, end_all, found, list, look, mark, over,
-    prompt_step, session, step, subject,
+    ABSOLUTE, GRACE, IDLE, MINUTE, acknowledge, advance, assert_apart, begin, create, end, end_all, found, list, look,
+    prompt_step, session, step, subject, terminated,
 };
 use crate::id::{SessionId, Subject};
 use crate::session::{ClientInfo, EndReason, Terminated};
@@ -34,7 +34,7 @@ pub async fn a_new_session_is_of_generation_one_and_never_rotated<H: Harness>(ha
     let id = begin(&harness, "alice").await.id;
     let rotation = found(&harness, id).await.record.rotation;
     assert_eq!(rotation, crate::session::rotation::Rotation::first());
-    assert_eq!(over(&harness, id).await, None);
+    assert_eq!(terminated(&harness, id).await, None);
 }
 
 /// Subjects, clients and their descriptions come back as they went in, at their longest and at their emptiest.
@@ -78,12 +78,12 @@ pub async fn an_unknown_session_is_none_everywhere<H: Harness>(harness: H) {
     assert!(look(&harness, id).await.is_none());
     assert!(store.advance(id, step(1)).await.expect("advance").is_none());
     assert!(end(&harness, id, EndReason::SignedOut).await.is_none());
-    mark(&harness, id, 1).await;
+    acknowledge(&harness, id, 1).await;
     assert_eq!(end_all(&harness, "nobody", None).await, 0);
     assert_eq!(end_all(&harness, "nobody", Some(id)).await, 0);
     assert!(list(&harness, "nobody", 10).await.is_empty());
     assert!(look(&harness, id).await.is_none(), "none of that made one");
-    store.acknowledge(Vec::new()).await.expect("no marks");
+    store.acknowledge(Vec::new()).await.expect("no acknowledgements");
 }
 
 /// A session is never overwritten, neither live nor over.
@@ -99,7 +99,7 @@ pub async fn an_id_in_use_is_refused_and_changes_nothing<H: Harness>(harness: H)
     end(&harness, first.id, EndReason::SignedOut).await;
     assert!(harness.store().create(again).await.is_err());
     assert_eq!(
-        over(&harness, first.id).await,
+        terminated(&harness, first.id).await,
         Some(Terminated::Ended(EndReason::SignedOut))
     );
     assert!(list(&harness, "alice", 10).await.is_empty());
@@ -117,13 +117,13 @@ pub async fn an_id_that_does_not_route_to_its_subject_is_refused<H: Harness>(har
 }
 
 /// `end` tells what it ended, and is in force when it returns.
-pub async fn ending_returns_the_record_before_and_is_seen_at_once<H: Harness>(harness: H) {
+pub async fn revocation_returns_the_record_before_and_is_seen_at_once<H: Harness>(harness: H) {
     let created = begin(&harness, "alice").await;
     let before = end(&harness, created.id, EndReason::Reused).await.expect("known");
     assert_eq!(before.record, created);
     assert_eq!(before.record.status(before.now), None);
     assert_eq!(
-        over(&harness, created.id).await,
+        terminated(&harness, created.id).await,
         Some(Terminated::Ended(EndReason::Reused))
     );
 }
@@ -136,21 +136,24 @@ pub async fn every_reason_is_kept<H: Harness>(harness: H) {
         };
         let id = begin(&harness, "alice").await.id;
         end(&harness, id, reason).await;
-        assert_eq!(over(&harness, id).await, Some(Terminated::Ended(reason)));
+        assert_eq!(terminated(&harness, id).await, Some(Terminated::Ended(reason)));
     }
 }
 
 /// RevocationEvent is idempotent.
-pub async fn ending_again_keeps_the_first_reason<H: Harness>(harness: H) {
+pub async fn revoking_again_keeps_the_first_reason<H: Harness>(harness: H) {
     let id = begin(&harness, "alice").await.id;
     end(&harness, id, EndReason::Reused).await;
     let again = end(&harness, id, EndReason::SignedOut).await.expect("known");
     assert_eq!(again.record.ended, Some(EndReason::Reused));
-    assert_eq!(over(&harness, id).await, Some(Terminated::Ended(EndReason::Reused)));
+    assert_eq!(
+        terminated(&harness, id).await,
+        Some(Terminated::Ended(EndReason::Reused))
+    );
 }
 
 /// Nothing moves a session that has ended.
-pub async fn an_ended_session_is_neither_advanced_nor_marked<H: Harness>(harness: H) {
+pub async fn an_ended_session_is_neither_advanced_nor_acknowledged<H: Harness>(harness: H) {
     let one = begin(&harness, "alice").await.id;
     let two = begin(&harness, "alice").await.id;
     end(&harness, one, EndReason::SignedOut).await;
@@ -160,7 +163,7 @@ pub async fn an_ended_session_is_neither_advanced_nor_marked<H: Harness>(harness
         let tried = advance(&harness, id, prompt_step(1)).await;
         assert!(!tried.taken);
         assert_eq!(tried.before, before);
-        mark(&harness, id, 1).await;
+        acknowledge(&harness, id, 1).await;
         assert_eq!(found(&harness, id).await.record, before);
     }
 }
@@ -171,7 +174,7 @@ pub async fn sessions_are_independent<H: Harness>(harness: H) {
     let two = begin(&harness, "alice").await;
     let other = begin(&harness, "bob").await;
     assert!(advance(&harness, one.id, step(1)).await.taken);
-    mark(&harness, one.id, 2).await;
+    acknowledge(&harness, one.id, 2).await;
     end(&harness, one.id, EndReason::SignedOut).await;
     assert_eq!(found(&harness, two.id).await.record, two);
     assert_eq!(found(&harness, other.id).await.record, other);
@@ -208,7 +211,7 @@ pub async fn list_is_oldest_first_and_keeps_the_newest<H: Harness>(harness: H) {
     assert_eq!(list(&harness, "alice", 10).await, ids);
 }
 
-/// One subject's, all of them, and nobody else's.
+/// All sessions of one subject end, and none of another.
 pub async fn end_all_ends_every_session_of_the_subject_only<H: Harness>(harness: H) {
     let mut ids = Vec::new();
     for _ in 0..12 {
@@ -217,9 +220,12 @@ pub async fn end_all_ends_every_session_of_the_subject_only<H: Harness>(harness:
     let other = begin(&harness, "bob").await.id;
     assert_eq!(end_all(&harness, "alice", None).await, 12);
     for id in ids {
-        assert_eq!(over(&harness, id).await, Some(Terminated::Ended(EndReason::AllEnded)));
+        assert_eq!(
+            terminated(&harness, id).await,
+            Some(Terminated::Ended(EndReason::AllEnded))
+        );
     }
-    assert_eq!(over(&harness, other).await, None);
+    assert_eq!(terminated(&harness, other).await, None);
     assert_eq!(end_all(&harness, "alice", None).await, 0);
 }
 
@@ -229,21 +235,21 @@ pub async fn end_all_spares_the_kept_session<H: Harness>(harness: H) {
     let lost = begin(&harness, "alice").await.id;
     assert_eq!(end_all(&harness, "alice", Some(kept.id)).await, 1);
     assert_eq!(found(&harness, kept.id).await.record, kept);
-    assert_eq!(over(&harness, kept.id).await, None);
-    assert!(over(&harness, lost).await.is_some());
+    assert_eq!(terminated(&harness, kept.id).await, None);
+    assert!(terminated(&harness, lost).await.is_some());
     assert_eq!(list(&harness, "alice", 10).await, [kept.id]);
     assert!(advance(&harness, kept.id, step(1)).await.taken);
 }
 
 /// Naming another subject's session spares nothing, and does nothing to that one.
-pub async fn end_all_never_keeps_a_session_of_somebody_else<H: Harness>(harness: H) {
+pub async fn end_all_never_keeps_a_session_of_another_subject<H: Harness>(harness: H) {
     let own = begin(&harness, "alice").await.id;
     let other = begin(&harness, "bob").await;
     assert_eq!(end_all(&harness, "alice", Some(other.id)).await, 1);
-    assert!(over(&harness, own).await.is_some());
+    assert!(terminated(&harness, own).await.is_some());
     assert_eq!(found(&harness, other.id).await.record, other);
     assert_eq!(end_all(&harness, "bob", None).await, 1);
-    assert!(over(&harness, other.id).await.is_some());
+    assert!(terminated(&harness, other.id).await.is_some());
 }
 
 /// Keeping a session that is over leaves it over.
@@ -253,9 +259,9 @@ pub async fn end_all_never_brings_an_ended_session_back<H: Harness>(harness: H) 
     end(&harness, signed_out, EndReason::SignedOut).await;
     end_all(&harness, "alice", None).await;
     for id in [signed_out, left] {
-        let was = over(&harness, id).await;
+        let was = terminated(&harness, id).await;
         assert_eq!(end_all(&harness, "alice", Some(id)).await, 0);
-        assert_eq!(over(&harness, id).await, was);
+        assert_eq!(terminated(&harness, id).await, was);
         assert!(!advance(&harness, id, prompt_step(1)).await.taken);
     }
 }
@@ -277,9 +283,15 @@ pub async fn end_all_leaves_earlier_reasons_alone<H: Harness>(harness: H) {
     let live = begin(&harness, "alice").await.id;
     end(&harness, id, EndReason::Reused).await;
     end_all(&harness, "alice", None).await;
-    assert_eq!(over(&harness, id).await, Some(Terminated::Ended(EndReason::Reused)));
+    assert_eq!(
+        terminated(&harness, id).await,
+        Some(Terminated::Ended(EndReason::Reused))
+    );
     end(&harness, live, EndReason::SignedOut).await;
-    assert_eq!(over(&harness, live).await, Some(Terminated::Ended(EndReason::AllEnded)));
+    assert_eq!(
+        terminated(&harness, live).await,
+        Some(Terminated::Ended(EndReason::AllEnded))
+    );
 }
 
 /// Signing in again works at once, within the same millisecond.
@@ -287,7 +299,7 @@ pub async fn sessions_created_after_end_all_live<H: Harness>(harness: H) {
     begin(&harness, "alice").await;
     end_all(&harness, "alice", None).await;
     let id = begin(&harness, "alice").await.id;
-    assert_eq!(over(&harness, id).await, None);
+    assert_eq!(terminated(&harness, id).await, None);
     assert!(advance(&harness, id, step(1)).await.taken);
     assert_eq!(list(&harness, "alice", 10).await, [id]);
 }
@@ -300,9 +312,12 @@ pub async fn end_all_again_ends_kept_and_new_sessions<H: Harness>(harness: H) {
     let new = begin(&harness, "alice").await.id;
     harness.travel(GRACE + MINUTE).await;
     assert_eq!(end_all(&harness, "alice", Some(kept)).await, 1);
-    assert!(over(&harness, new).await.is_some());
-    assert_eq!(over(&harness, kept).await, None);
+    assert!(terminated(&harness, new).await.is_some());
+    assert_eq!(terminated(&harness, kept).await, None);
     begin(&harness, "alice").await;
     assert_eq!(end_all(&harness, "alice", None).await, 2);
-    assert_eq!(over(&harness, kept).await, Some(Terminated::Ended(EndReason::AllEnded)));
+    assert_eq!(
+        terminated(&harness, kept).await,
+        Some(Terminated::Ended(EndReason::AllEnded))
+    );
 }

@@ -104,16 +104,16 @@ macro_rules! session_store_conformance {
             an_unknown_session_is_none_everywhere,
             an_id_in_use_is_refused_and_changes_nothing,
             an_id_that_does_not_route_to_its_subject_is_refused,
-            ending_returns_the_record_before_and_is_seen_at_once,
+            revocation_returns_the_record_before_and_is_seen_at_once,
             every_reason_is_kept,
-            ending_again_keeps_the_first_reason,
-            an_ended_session_is_neither_advanced_nor_marked,
+            revoking_again_keeps_the_first_reason,
+            an_ended_session_is_neither_advanced_nor_acknowledged,
             sessions_are_independent,
             list_holds_only_live_sessions_of_the_subject,
             list_is_oldest_first_and_keeps_the_newest,
             end_all_ends_every_session_of_the_subject_only,
             end_all_spares_the_kept_session,
-            end_all_never_keeps_a_session_of_somebody_else,
+            end_all_never_keeps_a_session_of_another_subject,
             end_all_never_brings_an_ended_session_back,
             end_all_counts_only_live_sessions,
             end_all_leaves_earlier_reasons_alone,
@@ -130,7 +130,7 @@ macro_rules! session_store_conformance {
             a_bound_of_zero_holds_nothing_back,
             a_session_that_never_rotated_is_not_held_back,
             a_recovering_step_keeps_the_confirmed_generation,
-            a_healing_step_jumps_forward,
+            a_repairing_step_jumps_forward,
             the_largest_generation_is_kept,
             a_mark_of_the_current_generation_is_kept,
             a_mark_of_another_generation_is_ignored,
@@ -139,13 +139,13 @@ macro_rules! session_store_conformance {
             a_step_makes_the_new_generation_unseen,
         }
         $crate::__session_store_group! { $factory, expiry:
-            a_session_lapses_at_the_very_end_of_its_idle_time,
-            a_session_lapses_at_the_very_end_of_its_absolute_time,
+            a_session_expires_at_the_very_end_of_its_idle_time,
+            a_session_expires_at_the_very_end_of_its_absolute_time,
             refreshing_never_outlives_the_absolute_time,
             a_shorter_idle_time_takes_effect_at_the_next_step,
-            a_lapsed_session_is_neither_advanced_nor_marked,
-            a_lapsed_session_is_not_ended_again,
-            a_lapsed_session_is_neither_listed_nor_counted,
+            an_expired_session_is_neither_advanced_nor_acknowledged,
+            an_expired_session_is_not_ended_again,
+            an_expired_session_is_neither_listed_nor_counted,
             a_refreshed_session_is_counted_and_listed_past_its_first_deadline,
         }
         $crate::__session_store_group! { $factory, race:
@@ -159,7 +159,7 @@ macro_rules! session_store_conformance {
         }
         $crate::__session_store_group! { $factory, feed:
             an_empty_log_is_complete_and_can_be_followed,
-            endings_are_read_in_order_from_the_start,
+            revocations_are_read_in_order_from_the_start,
             a_cursor_goes_on_after_what_was_read,
             a_cursor_survives_being_written_down,
             end_all_is_one_entry_whatever_the_number,
@@ -172,7 +172,7 @@ macro_rules! session_store_conformance {
         }
         $crate::__session_store_group! { $factory, purge:
             a_live_session_is_never_removed,
-            a_lapsed_session_stays_for_the_retention_and_then_goes,
+            an_expired_session_stays_for_the_retention_and_then_goes,
             an_ended_session_counts_from_its_ending,
             sessions_ended_at_once_count_from_that_moment,
             a_purge_is_bounded,

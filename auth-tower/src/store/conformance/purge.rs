@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 
 use super::Harness;
 use super::scene::{
-    ABSOLUTE, IDLE, MILLISECOND, MINUTE, advance, begin, end, end_all, found, list, look, over, prompt_step, purge,
-    read_on, whole_log,
+    ABSOLUTE, IDLE, MILLISECOND, MINUTE, advance, begin, end, end_all, found, list, look, prompt_step, purge, read_on,
+    terminated, whole_log,
 };
 use crate::id::SessionId;
 use crate::session::{EndReason, Terminated};
@@ -34,17 +34,17 @@ pub async fn a_live_session_is_never_removed<H: Harness>(harness: H) {
         assert!(advance(&harness, id, prompt_step(generation)).await.taken);
         assert_eq!(purge(&harness, nothing).await, 0);
     }
-    assert_eq!(over(&harness, id).await, None);
+    assert_eq!(terminated(&harness, id).await, None);
     assert_eq!(list(&harness, "alice", 10).await, [id]);
 }
 
 /// Asserts that a session which was over for `already` goes once it was over for more than the retention.
 async fn goes_after<H: Harness>(harness: &H, id: SessionId, already: Duration) {
-    let was = over(harness, id).await;
+    let was = terminated(harness, id).await;
     assert!(was.is_some());
     harness.travel(KEPT.sessions - already - harness.slack()).await;
     assert_eq!(purge(harness, KEPT).await, 0, "at the end of the retention");
-    assert_eq!(over(harness, id).await, was);
+    assert_eq!(terminated(harness, id).await, was);
     harness.travel(harness.slack() + MILLISECOND).await;
     purge(harness, KEPT).await;
     assert!(look(harness, id).await.is_none(), "past the retention");
@@ -52,7 +52,7 @@ async fn goes_after<H: Harness>(harness: &H, id: SessionId, already: Duration) {
 }
 
 /// It counts from the deadline as the last refresh left it.
-pub async fn a_lapsed_session_stays_for_the_retention_and_then_goes<H: Harness>(harness: H) {
+pub async fn an_expired_session_stays_for_the_retention_and_then_goes<H: Harness>(harness: H) {
     let id = begin(&harness, "alice").await.id;
     harness.travel(MINUTE).await;
     assert!(advance(&harness, id, prompt_step(1)).await.taken);
@@ -78,11 +78,11 @@ pub async fn sessions_ended_at_once_count_from_that_moment<H: Harness>(harness: 
     end_all(&harness, "alice", Some(kept)).await;
     goes_after(&harness, first, MINUTE / 2).await;
     assert_eq!(
-        over(&harness, second).await,
+        terminated(&harness, second).await,
         Some(Terminated::Ended(EndReason::AllEnded))
     );
     goes_after(&harness, second, MINUTE / 2 + MILLISECOND).await;
-    assert_eq!(over(&harness, kept).await, None);
+    assert_eq!(terminated(&harness, kept).await, None);
     assert_eq!(list(&harness, "alice", 10).await, [kept]);
 }
 
@@ -110,8 +110,8 @@ pub async fn a_purge_is_bounded<H: Harness>(harness: H) {
     for id in ids {
         assert!(look(&*harness, id).await.is_none());
     }
-    assert!(look(&*harness, live).await.is_none(), "lapsed like the others");
-    assert_eq!(over(&*harness, live_too).await, None);
+    assert!(look(&*harness, live).await.is_none(), "expired like the others");
+    assert_eq!(terminated(&*harness, live_too).await, None);
 }
 
 /// A reader from the start then sees the younger ones only; one with a cursor is not disturbed.
@@ -159,10 +159,16 @@ pub async fn a_purge_brings_no_session_back<H: Harness>(harness: H) {
     };
     purge(&harness, forgetful).await;
     assert!(whole_log(&harness).await.is_empty());
-    assert_eq!(over(&harness, left).await, Some(Terminated::Ended(EndReason::AllEnded)));
-    assert_eq!(over(&harness, ended).await, Some(Terminated::Ended(EndReason::Reused)));
+    assert_eq!(
+        terminated(&harness, left).await,
+        Some(Terminated::Ended(EndReason::AllEnded))
+    );
+    assert_eq!(
+        terminated(&harness, ended).await,
+        Some(Terminated::Ended(EndReason::Reused))
+    );
     assert!(!advance(&harness, left, prompt_step(1)).await.taken);
-    assert_eq!(over(&harness, live).await, None);
+    assert_eq!(terminated(&harness, live).await, None);
     harness.travel(MINUTE).await;
     purge(&harness, KEPT).await;
     for id in [left, ended] {
@@ -187,10 +193,10 @@ pub async fn end_all_works_the_same_after_a_purge<H: Harness>(harness: H) {
     )
     .await;
     let new = begin(&harness, "alice").await.id;
-    assert_eq!(over(&harness, kept).await, None);
-    assert_eq!(over(&harness, new).await, None);
+    assert_eq!(terminated(&harness, kept).await, None);
+    assert_eq!(terminated(&harness, new).await, None);
     assert_eq!(end_all(&harness, "alice", Some(new)).await, 1);
-    assert!(over(&harness, kept).await.is_some());
+    assert!(terminated(&harness, kept).await.is_some());
     assert_eq!(end_all(&harness, "alice", None).await, 1);
     assert_eq!(found(&harness, new).await.record.ended, Some(EndReason::AllEnded));
     harness.travel(MINUTE * 2).await;

@@ -8,7 +8,8 @@ use tokio::task::JoinSet;
 
 use super::Harness;
 use super::scene::{
-    advance, begin, end, end_all, found, list, look, mark, over, prompt_step, session, step, subject, whole_log,
+    acknowledge, advance, begin, end, end_all, found, list, look, prompt_step, session, step, subject, terminated,
+    whole_log,
 };
 use crate::session::EndReason;
 use crate::store::feed::Revoked;
@@ -53,7 +54,7 @@ pub async fn of_many_steps_from_one_generation_exactly_one_is_taken<H: Harness>(
     }
 }
 
-/// Thousands of steps race an ending; none that begins after the ending returned is taken.
+/// Thousands of steps race a revocation; none that begins after the revocation returned is taken.
 pub async fn no_step_is_taken_after_an_ending_returned<H: Harness>(harness: H) {
     let harness = Arc::new(harness);
     for round in 0..400 {
@@ -63,11 +64,14 @@ pub async fn no_step_is_taken_after_an_ending_returned<H: Harness>(harness: H) {
             let (harness, ended) = (Arc::clone(&harness), Arc::clone(&ended));
             tokio::spawn(async move {
                 for generation in 1..MANY {
-                    // A store may answer without ever waiting, and then nobody else would get a turn.
+                    // A store may answer without ever waiting, and then the other tasks would get no turn.
                     tokio::task::yield_now().await;
                     let late = ended.load(Ordering::SeqCst);
                     let answer = advance(&*harness, id, prompt_step(generation)).await;
-                    assert!(!(late && answer.taken), "a step was taken after the ending returned");
+                    assert!(
+                        !(late && answer.taken),
+                        "a step was taken after the revocation returned"
+                    );
                     if !answer.taken {
                         return generation;
                     }
@@ -81,8 +85,11 @@ pub async fn no_step_is_taken_after_an_ending_returned<H: Harness>(harness: H) {
         }
         let before = end(&*harness, id, EndReason::SignedOut).await.expect("known").record;
         ended.store(true, Ordering::SeqCst);
-        let reached = runner.await.expect("no step after the ending");
-        assert_eq!(before.rotation.current, reached, "the ending saw every step before it");
+        let reached = runner.await.expect("no step after the revocation");
+        assert_eq!(
+            before.rotation.current, reached,
+            "the revocation saw every step before it"
+        );
         let after = found(&*harness, id).await.record;
         assert_eq!(after.rotation, before.rotation);
         assert_eq!(after.ended, Some(EndReason::SignedOut));
@@ -100,7 +107,7 @@ pub async fn no_step_is_taken_after_end_all_returned<H: Harness>(harness: H) {
             let (harness, ended) = (Arc::clone(&harness), Arc::clone(&ended));
             runners.spawn(async move {
                 for generation in 1..MANY {
-                    // A store may answer without ever waiting, and then nobody else would get a turn.
+                    // A store may answer without ever waiting, and then the other tasks would get no turn.
                     tokio::task::yield_now().await;
                     let late = ended.load(Ordering::SeqCst);
                     let answer = advance(&*harness, id, prompt_step(generation)).await;
@@ -110,7 +117,7 @@ pub async fn no_step_is_taken_after_end_all_returned<H: Harness>(harness: H) {
                         break;
                     }
                 }
-                assert!(over(&*harness, id).await.is_some(), "only end_all stops a runner");
+                assert!(terminated(&*harness, id).await.is_some(), "only end_all stops a runner");
             });
         }
         for _ in 0..round % 8 {
@@ -145,10 +152,10 @@ pub async fn sessions_begun_during_end_all_are_wholly_before_or_after_it<H: Harn
         let ended = end_all(&*harness, "alice", None).await;
         returned.store(true, Ordering::SeqCst);
         let sessions: Vec<_> = begun.join_all().await.into_iter().flatten().collect();
-        assert!(over(&*harness, early).await.is_some());
+        assert!(terminated(&*harness, early).await.is_some());
         let mut gone = 1;
         for (id, late) in sessions {
-            let is_over = over(&*harness, id).await.is_some();
+            let is_over = terminated(&*harness, id).await.is_some();
             assert!(
                 !(late && is_over),
                 "a session begun after end_all returned was ended by it"
@@ -217,17 +224,17 @@ pub async fn of_many_endings_one_is_first<H: Harness>(harness: H) {
     }
 }
 
-/// A mark that arrives with, or after, a rotation does not confirm_live for its outcome.
+/// An acknowledgement that arrives with, or after, a rotation does not confirm its outcome.
 pub async fn a_late_mark_never_touches_the_next_generation<H: Harness>(harness: H) {
     let harness = Arc::new(harness);
     let id = begin(&*harness, "alice").await.id;
     for generation in 1..=200 {
         let marker = {
             let harness = Arc::clone(&harness);
-            tokio::spawn(async move { mark(&*harness, id, generation).await })
+            tokio::spawn(async move { acknowledge(&*harness, id, generation).await })
         };
         assert!(advance(&*harness, id, prompt_step(generation)).await.taken);
-        marker.await.expect("mark");
+        marker.await.expect("acknowledge");
         let rotation = found(&*harness, id).await.record.rotation;
         assert_eq!((rotation.current, rotation.seen), (generation + 1, false));
     }

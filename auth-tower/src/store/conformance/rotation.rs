@@ -1,9 +1,11 @@
-//! Steps of the generation counter are taken on their conditions, and marks where they belong.
+//! Steps of the generation counter are taken on their conditions, and acknowledgements where they belong.
 
 use std::time::Duration;
 
 use super::Harness;
-use super::scene::{GRACE, IDLE, MILLISECOND, MINUTE, advance, assert_apart, begin, found, mark, prompt_step, step};
+use super::scene::{
+    GRACE, IDLE, MILLISECOND, MINUTE, acknowledge, advance, assert_apart, begin, found, prompt_step, step,
+};
 use crate::session::rotation::Rotation;
 use crate::store::session::{Acknowledgement, Advance, SessionStore};
 
@@ -75,11 +77,11 @@ pub async fn a_step_asks_for_seen_only_where_told<H: Harness>(harness: H) {
     let id = begin(&harness, "alice").await.id;
     assert!(!advance(&harness, id, asking(1, Some(true))).await.taken);
     assert!(advance(&harness, id, asking(1, Some(false))).await.taken);
-    mark(&harness, id, 2).await;
+    acknowledge(&harness, id, 2).await;
     assert!(!advance(&harness, id, asking(2, Some(false))).await.taken);
     assert!(advance(&harness, id, asking(2, Some(true))).await.taken);
     assert!(advance(&harness, id, asking(3, None)).await.taken);
-    mark(&harness, id, 4).await;
+    acknowledge(&harness, id, 4).await;
     assert!(advance(&harness, id, asking(4, None)).await.taken);
 }
 
@@ -114,7 +116,7 @@ pub async fn a_session_that_never_rotated_is_not_held_back<H: Harness>(harness: 
     assert!(advance(&harness, id, patient).await.taken);
 }
 
-/// A lost response: a new generation beside the one that nobody saw.
+/// A lost response: a new generation beside the one that no client saw.
 pub async fn a_recovering_step_keeps_the_confirmed_generation<H: Harness>(harness: H) {
     let id = begin(&harness, "alice").await.id;
     assert!(advance(&harness, id, step(1)).await.taken);
@@ -132,14 +134,14 @@ pub async fn a_recovering_step_keeps_the_confirmed_generation<H: Harness>(harnes
 }
 
 /// The store lost writes that the client remembers.
-pub async fn a_healing_step_jumps_forward<H: Harness>(harness: H) {
+pub async fn a_repairing_step_jumps_forward<H: Harness>(harness: H) {
     let id = begin(&harness, "alice").await.id;
-    let heal = Advance {
+    let repair = Advance {
         confirmed: 7,
         current: 8,
         ..prompt_step(1)
     };
-    assert!(advance(&harness, id, heal).await.taken);
+    assert!(advance(&harness, id, repair).await.taken);
     let rotation = found(&harness, id).await.record.rotation;
     assert_eq!((rotation.current, rotation.confirmed), (8, Some(7)));
     assert!(!rotation.seen);
@@ -154,17 +156,17 @@ pub async fn the_largest_generation_is_kept<H: Harness>(harness: H) {
         ..prompt_step(1)
     };
     assert!(advance(&harness, id, jump).await.taken);
-    mark(&harness, id, u32::MAX).await;
+    acknowledge(&harness, id, u32::MAX).await;
     let rotation = found(&harness, id).await.record.rotation;
     assert_eq!((rotation.current, rotation.confirmed), (u32::MAX, Some(u32::MAX - 1)));
     assert!(rotation.seen);
 }
 
-/// The mark also says when the client was last noticed.
+/// The acknowledgement also says when the client was last noticed.
 pub async fn a_mark_of_the_current_generation_is_kept<H: Harness>(harness: H) {
     let created = begin(&harness, "alice").await;
     harness.travel(MINUTE).await;
-    mark(&harness, created.id, 1).await;
+    acknowledge(&harness, created.id, 1).await;
     let after = found(&harness, created.id).await;
     assert!(after.record.rotation.seen);
     assert_apart(&harness, after.record.last_seen_at, after.now, Duration::ZERO);
@@ -176,13 +178,13 @@ pub async fn a_mark_of_the_current_generation_is_kept<H: Harness>(harness: H) {
     assert_apart(&harness, after.record.created_at, after.record.idle_expires_at, IDLE);
 }
 
-/// A mark proves nothing about another generation.
+/// An acknowledgement proves nothing about another generation.
 pub async fn a_mark_of_another_generation_is_ignored<H: Harness>(harness: H) {
     let id = begin(&harness, "alice").await.id;
     assert!(advance(&harness, id, step(1)).await.taken);
     let before = found(&harness, id).await.record;
     for generation in [0, 1, 3, u32::MAX] {
-        mark(&harness, id, generation).await;
+        acknowledge(&harness, id, generation).await;
         assert_eq!(found(&harness, id).await.record, before, "marked {generation}");
     }
 }
@@ -190,39 +192,43 @@ pub async fn a_mark_of_another_generation_is_ignored<H: Harness>(harness: H) {
 /// Marking is idempotent: `last_seen_at` is that of the first proof.
 pub async fn a_second_mark_changes_nothing<H: Harness>(harness: H) {
     let id = begin(&harness, "alice").await.id;
-    mark(&harness, id, 1).await;
+    acknowledge(&harness, id, 1).await;
     harness.travel(MINUTE).await;
-    mark(&harness, id, 1).await;
+    acknowledge(&harness, id, 1).await;
     let after = found(&harness, id).await;
     assert!(after.record.rotation.seen);
     assert_apart(&harness, after.record.last_seen_at, after.now, MINUTE);
 }
 
-/// Good marks count whatever stands beside them.
+/// Good acknowledgements count whatever stands beside them.
 pub async fn one_call_marks_many_sessions<H: Harness>(harness: H) {
-    let mut marks = Vec::new();
+    let mut acknowledgements = Vec::new();
     for name in ["alice", "bob", "carol"] {
         for generation in [1, 9] {
             let id = begin(&harness, name).await.id;
-            marks.push(Acknowledgement { id, generation });
+            acknowledgements.push(Acknowledgement { id, generation });
         }
     }
-    marks.push(Acknowledgement {
+    acknowledgements.push(Acknowledgement {
         id: super::scene::session("nobody").id,
         generation: 1,
     });
-    marks.extend(marks.clone());
-    harness.store().acknowledge(marks.clone()).await.expect("acknowledge");
-    for mark in &marks[..6] {
-        let seen = found(&harness, mark.id).await.record.rotation.seen;
-        assert_eq!(seen, mark.generation == 1);
+    acknowledgements.extend(acknowledgements.clone());
+    harness
+        .store()
+        .acknowledge(acknowledgements.clone())
+        .await
+        .expect("acknowledge");
+    for one in &acknowledgements[..6] {
+        let seen = found(&harness, one.id).await.record.rotation.seen;
+        assert_eq!(seen, one.generation == 1);
     }
 }
 
 /// What proved the old generation says nothing about the new one.
 pub async fn a_step_makes_the_new_generation_unseen<H: Harness>(harness: H) {
     let id = begin(&harness, "alice").await.id;
-    mark(&harness, id, 1).await;
+    acknowledge(&harness, id, 1).await;
     let step = advance(&harness, id, step(1)).await;
     assert!(step.taken && step.before.rotation.seen);
     let Rotation { current, seen, .. } = found(&harness, id).await.record.rotation;

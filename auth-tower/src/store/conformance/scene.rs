@@ -79,7 +79,7 @@ pub(super) async fn found<H: Harness>(harness: &H, id: SessionId) -> Found {
     look(harness, id).await.expect("the session is known")
 }
 
-pub(super) async fn over<H: Harness>(harness: &H, id: SessionId) -> Option<Terminated> {
+pub(super) async fn terminated<H: Harness>(harness: &H, id: SessionId) -> Option<Terminated> {
     let found = found(harness, id).await;
     found.record.status(found.now)
 }
@@ -93,9 +93,13 @@ pub(super) async fn advance<H: Harness>(harness: &H, id: SessionId, step: Advanc
         .expect("the session is known")
 }
 
-pub(super) async fn mark<H: Harness>(harness: &H, id: SessionId, generation: u32) {
-    let marks = vec![Acknowledgement { id, generation }];
-    harness.store().acknowledge(marks).await.expect("acknowledge");
+pub(super) async fn acknowledge<H: Harness>(harness: &H, id: SessionId, generation: u32) {
+    let acknowledgements = vec![Acknowledgement { id, generation }];
+    harness
+        .store()
+        .acknowledge(acknowledgements)
+        .await
+        .expect("acknowledge");
 }
 
 pub(super) async fn end<H: Harness>(harness: &H, id: SessionId, reason: EndReason) -> Option<Found> {

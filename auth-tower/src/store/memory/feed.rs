@@ -1,4 +1,4 @@
-//! The log of endings, in memory.
+//! The revocation log, in memory.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,10 +7,11 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Timestamp};
+use crate::store::FEED_PAGE;
+use crate::store::error::StoreError;
 use crate::store::feed::{Cursor, RevocationEvent, RevocationPage, Revoked};
-use crate::store::{FEED_PAGE, StoreError};
 
-/// RevocationPage in the order they were made, and readers waiting for the next one.
+/// Revocations in the order they were made, and readers waiting for the next one.
 pub(super) struct Log {
     entries: Mutex<VecDeque<(u64, RevocationEvent)>>,
     /// The number of the last entry ever appended.
@@ -27,7 +28,7 @@ impl Default for Log {
 }
 
 impl Log {
-    /// Appends an entry, wakes who waits, and returns the entry's number; numbers only grow.
+    /// Appends an entry, wakes the readers that wait, and returns the entry's number; numbers only grow.
     pub(super) fn append(&self, what: Revoked, at: Timestamp) -> u64 {
         let mut entries = self.entries.lock();
         let number = *self.last.borrow() + 1;
@@ -70,9 +71,9 @@ impl Log {
         let page: Vec<RevocationEvent> = entries
             .range(from..)
             .take(FEED_PAGE)
-            .map(|(number, ending)| {
+            .map(|(number, revocation)| {
                 reached = *number;
-                *ending
+                *revocation
             })
             .collect();
         RevocationPage {
@@ -89,7 +90,7 @@ impl Log {
         let old = entries
             .iter()
             .take(budget)
-            .take_while(|(_, ending)| ending.at < cutoff)
+            .take_while(|(_, revocation)| revocation.at < cutoff)
             .count();
         entries.drain(..old);
         if entries.len() < entries.capacity() / 4 {

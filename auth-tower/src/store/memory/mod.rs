@@ -17,7 +17,7 @@ use super::error::StoreError;
 use super::feed::{Cursor, RevocationPage, Revoked};
 use super::session::{Acknowledgement, Advance, Advanced, AllEnded, Found, NewSession, Retention, SessionStore};
 use crate::clock::{Clock, Timestamp};
-use crate::id::{SessionId, Subject, SubjectKey};
+use crate::id::{SessionId, Subject};
 use crate::session::{EndReason, SessionRecord};
 use crate::store::feed::RevocationFeed;
 
@@ -145,7 +145,7 @@ impl SessionStore for MemoryStore {
         let inner = &*self.0;
         let now = inner.clock.now();
         if !inner.reserve() {
-            // What is over may go early: its clients lose the reason, nobody loses a session.
+            // Sessions that are over may go early: their clients lose the reason, and no client loses a session.
             inner.sweep(now, now + Duration::from_millis(1), PURGE_BATCH);
             if !inner.reserve() {
                 return Err(StoreError::Full);
@@ -186,11 +186,11 @@ impl SessionStore for MemoryStore {
             .map(|(before, taken)| Advanced { before, taken, now }))
     }
 
-    async fn acknowledge(&self, marks: Vec<Acknowledgement>) -> Result<(), StoreError> {
-        for mark in marks {
-            let mut shard = self.0.shard(mark.id.routing()).lock();
+    async fn acknowledge(&self, acknowledgements: Vec<Acknowledgement>) -> Result<(), StoreError> {
+        for one in acknowledgements {
+            let mut shard = self.0.shard(one.id.routing()).lock();
             let now = self.0.clock.now();
-            shard.acknowledge(&mark, now);
+            shard.acknowledge(&one, now);
         }
         Ok(())
     }
@@ -202,7 +202,7 @@ impl SessionStore for MemoryStore {
             return Ok(None);
         };
         if ended {
-            // Under the shard's lock, so that nobody can see the ending and then not find it in the log.
+            // Under the shard's lock, so that no caller sees the revocation before it is in the log.
             self.0.log.append(Revoked::Session(id), now);
         }
         Ok(Some(Found { record, now }))
@@ -240,6 +240,3 @@ impl SessionStore for MemoryStore {
         Ok(u64::try_from(entries + sessions).unwrap_or(u64::MAX))
     }
 }
-
-/// Where a subject's sessions lie in a shard's index, oldest first.
-type Place = (SubjectKey, Timestamp, SessionId);

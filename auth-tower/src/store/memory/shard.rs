@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::Place;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, SubjectKey};
 use crate::session::{EndReason, SessionRecord};
@@ -11,11 +10,14 @@ use crate::store::session::{Acknowledgement, Advance};
 const FIRST_ID: SessionId = SessionId::from_bytes([0; 18]);
 const LAST_ID: SessionId = SessionId::from_bytes([0xff; 18]);
 
+/// Where a subject's sessions lie in a shard's index, oldest first.
+type Place = (SubjectKey, Timestamp, SessionId);
+
 /// Sessions, and the orders they are looked up in.
 ///
 /// Every session stands in exactly one of two queues: in `due` under a moment no later than its deadline while it is
 /// thought to live, in `graves` under the moment it was over once that was noticed. A rotation moves the deadline without
-/// touching `due`; who finds the session there early puts it back.
+/// touching `due`; a look that finds the session there too early puts it back.
 #[derive(Default)]
 pub(super) struct Shard {
     /// Boxed, because a table of large values wastes up to half of its memory.
@@ -42,7 +44,7 @@ struct Entry {
 #[derive(Default)]
 struct Standing {
     epoch: u64,
-    /// Sessions of this epoch that are neither ended nor noticed to have lapsed.
+    /// Sessions of this epoch that are neither ended nor noticed to have expired.
     live: usize,
     rows: usize,
 }
@@ -89,7 +91,7 @@ impl Shard {
             step.apply(&mut entry.record, now);
             let expires_at = entry.record.expires_at();
             if entry.buried {
-                // Noticed as lapsed, and then the clock was set back.
+                // Noticed as expired, and then the clock was set back.
                 self.graves.remove(&(entry.queued_at, *id));
                 self.due.insert((expires_at, *id));
                 entry.queued_at = expires_at;
@@ -106,14 +108,14 @@ impl Shard {
         Some((before, taken))
     }
 
-    pub(super) fn acknowledge(&mut self, mark: &Acknowledgement, now: Timestamp) {
+    pub(super) fn acknowledge(&mut self, acknowledgement: &Acknowledgement, now: Timestamp) {
         let live = self
             .sessions
-            .get(&mark.id)
+            .get(&acknowledgement.id)
             .is_some_and(|entry| self.is_live(entry, now));
         if live
-            && let Some(entry) = self.sessions.get_mut(&mark.id)
-            && entry.record.rotation.current == mark.generation
+            && let Some(entry) = self.sessions.get_mut(&acknowledgement.id)
+            && entry.record.rotation.current == acknowledgement.generation
             && !entry.record.rotation.seen
         {
             entry.record.rotation.seen = true;

@@ -1,7 +1,7 @@
-//! What the server does for a connection that nobody waits for any more.
+//! Stopping what the server does for a call that was given up.
 //!
 //! Closing a connection does not end what the server is doing for it: a commit that waits for a standby waits on, beyond every
-//! timeout, and each such call would leave one more of the server's connections behind until it has none left for anybody.
+//! timeout. Each such call would leave one more of the server's connections occupied, until the server has none left.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use sqlx::{Connection as _, Error, Row as _};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-/// How long the server has to be told.
+/// How long telling the server may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The server's side of a connection.
 #[derive(Debug)]
 pub(super) struct Backend {
     pid: i32,
-    /// As text: the number alone may be another one's by now.
+    /// As text. The number alone may belong to another connection by now.
     since: String,
 }
 
 impl Backend {
-    /// `None` where the server does not say, and behind a proxy that lends it to others.
+    /// `None` where the server does not name it, and behind a proxy that lends it to other clients.
     pub(super) async fn of(connection: &mut PgConnection) -> Result<Option<Self>, Error> {
-        // Such a proxy refuses the setting, so it is that of a connection of our own.
+        // Such a proxy refuses the setting, so only a connection of our own has it.
         let own = "SELECT pid::text, backend_start::text FROM pg_catalog.pg_stat_activity \
                    WHERE pid = pg_catalog.pg_backend_pid() AND pg_catalog.current_setting('search_path') = 'pg_catalog'";
         let Some(row) = sqlx::raw_sql(own).fetch_optional(connection).await? else {
@@ -39,21 +39,21 @@ impl Backend {
     }
 }
 
-/// Those that are still to be stopped.
+/// The backends that are still to be stopped.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Abandoned(Arc<Mutex<Waiting>>);
 
 #[derive(Debug, Default)]
 struct Waiting {
     backends: Vec<Backend>,
-    /// Whether somebody is at it.
+    /// Whether a task is stopping backends.
     busy: bool,
 }
 
 impl Abandoned {
     /// Has the server stop what it does for a connection that was given up.
     pub(super) fn stop(&self, backend: Backend, options: &PgConnectOptions) {
-        // Without a runtime there is nobody left to wait for anything either.
+        // Without a runtime, no call is waiting any more.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
@@ -75,7 +75,7 @@ impl Abandoned {
             if backends.is_empty() {
                 return;
             }
-            // A server that cannot be reached has lost them too, or will.
+            // A server that cannot be reached loses its connections by itself.
             if let Ok(Err(error)) = timeout(PATIENCE, stop(&backends, &options)).await {
                 let error = super::error::of_step(&error);
                 tracing::debug!(target: "auth_tower::store", %error, "calls that were given up could not be stopped");

@@ -12,8 +12,8 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Error, Postgres};
 use tokio::sync::SemaphorePermit;
 
-use super::pool;
-use super::pool::{Idle, Pool, Source};
+use super::source;
+use super::source::{Idle, Source};
 
 /// Connections that a burst left over are closed after this long.
 const IDLE_FOR: Duration = Duration::from_secs(10 * 60);
@@ -23,18 +23,26 @@ pub(super) enum Borrowed<'a> {
     Shared(PoolConnection<Postgres>),
 }
 
-/// A borrowed connection. Dropped without being given back, it is closed, and the server told to stop what it does for it.
+/// A borrowed connection. Dropped without being given back, it is closed, and the server is told to stop the call.
 pub(super) struct Connection<'a> {
     /// `None` only while it is being dropped.
-    pub(super) held: Option<Borrowed<'a>>,
+    borrowed: Option<Borrowed<'a>>,
     /// Whether it was open before.
     pub(super) was_idle: bool,
-    pub(super) pool: &'a Pool,
+    source: &'a Source,
 }
 
-impl Connection<'_> {
+impl<'a> Connection<'a> {
+    pub(super) fn new(borrowed: Borrowed<'a>, was_idle: bool, source: &'a Source) -> Self {
+        Self {
+            borrowed: Some(borrowed),
+            was_idle,
+            source,
+        }
+    }
+
     pub(super) fn give_back(mut self) {
-        match (self.held.take(), &self.pool.source) {
+        match (self.borrowed.take(), self.source) {
             (Some(Borrowed::Own(mut own, permit)), Source::Own { idle, returned, .. }) => {
                 let mut idle = idle.lock();
                 own.since = Instant::now();
@@ -42,19 +50,19 @@ impl Connection<'_> {
                 let old = idle.first().is_some_and(|oldest| oldest.since.elapsed() > IDLE_FOR);
                 let old = old.then(|| idle.remove(0));
                 drop(idle);
-                // Whoever waits for it finds the connection.
+                // The call that waits for the permit finds the connection.
                 drop(permit);
                 returned.notify_waiters();
                 drop(old);
             }
-            (held, _) => drop(held),
+            (borrowed, _) => drop(borrowed),
         }
     }
 }
 
 impl Drop for Connection<'_> {
     fn drop(&mut self) {
-        match (&mut self.held, &self.pool.source) {
+        match (&mut self.borrowed, self.source) {
             (Some(Borrowed::Shared(connection)), _) => connection.close_on_drop(),
             (Some(Borrowed::Own(own, _)), Source::Own { options, abandoned, .. }) => {
                 if let Some(backend) = own.backend.take() {
@@ -71,7 +79,7 @@ impl Deref for Connection<'_> {
 
     #[expect(clippy::panic, reason = "taken only by those that consume the connection")]
     fn deref(&self) -> &PgConnection {
-        match &self.held {
+        match &self.borrowed {
             Some(Borrowed::Own(own, _)) => &own.connection,
             Some(Borrowed::Shared(connection)) => connection,
             None => panic!("a connection that was given back"),
@@ -82,7 +90,7 @@ impl Deref for Connection<'_> {
 impl DerefMut for Connection<'_> {
     #[expect(clippy::panic, reason = "taken only by those that consume the connection")]
     fn deref_mut(&mut self) -> &mut PgConnection {
-        match &mut self.held {
+        match &mut self.borrowed {
             Some(Borrowed::Own(own, _)) => &mut own.connection,
             Some(Borrowed::Shared(connection)) => connection,
             None => panic!("a connection that was given back"),
@@ -90,20 +98,21 @@ impl DerefMut for Connection<'_> {
     }
 }
 
-/// A connection for opening the store, outside of the calls' number.
-pub(super) async fn connect(source: &Source) -> Result<Opening, Error> {
-    Ok(match source {
-        Source::Own { options, .. } => Opening::Own(pool::connect(options).await?.into()),
-        Source::Shared(pool) => Opening::Shared(pool.acquire().await?),
-    })
-}
-
+/// A connection for opening the store, beyond the number of those for calls.
 pub(super) enum Opening {
     Own(Box<Idle>),
     Shared(PoolConnection<Postgres>),
 }
 
 impl Opening {
+    /// `limit`: the connection's `statement_timeout`, if the server keeps one.
+    pub(super) async fn begin(source: &Source, limit: Option<Duration>) -> Result<Self, Error> {
+        Ok(match source {
+            Source::Own { options, .. } => Self::Own(source::connect(options, limit).await?.into()),
+            Source::Shared(pool) => Self::Shared(pool.acquire().await?),
+        })
+    }
+
     pub(super) fn connection(&mut self) -> &mut PgConnection {
         match self {
             Self::Own(own) => &mut own.connection,

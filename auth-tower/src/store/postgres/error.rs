@@ -6,7 +6,7 @@ use sqlx::Error;
 
 use crate::store::error::StoreError;
 
-/// What is told of a driver's error.
+/// The part of a driver's error that is passed on.
 #[derive(Debug, thiserror::Error)]
 enum Cause {
     #[error("PostgreSQL reports SQLSTATE {0}")]
@@ -63,14 +63,14 @@ pub(super) fn of_opening(error: &Error) -> StoreError {
         Some("53300") => "the server has no connection left; raise max_connections or lower the stores'",
         Some("57P03") => "the server is starting or stopping",
         Some("57014") => SLOW,
-        // What PgBouncer says to settings that it cannot keep apart.
+        // How PgBouncer refuses settings that it cannot keep apart.
         Some("08P01") => PROXIED,
         Some(_) => "PostgreSQL refused it",
         None => match error {
             Error::Configuration(_) => {
                 "the address is none of PostgreSQL; write postgres://user:password@host/database"
             }
-            // Which of them it is depends on what had arrived by then.
+            // Which of these it is depends on what had arrived by then.
             Error::Io(error)
                 if matches!(
                     error.kind(),
@@ -82,7 +82,7 @@ pub(super) fn of_opening(error: &Error) -> StoreError {
             {
                 "what listens there hung up; is it PostgreSQL?"
             }
-            // What rustls thinks of a certificate.
+            // How rustls refuses a certificate.
             Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => INSECURE,
             Error::Io(_) => "the server cannot be reached; check the address, and that it runs",
             Error::Tls(_) => INSECURE,
@@ -103,15 +103,15 @@ pub(super) const PROXIED: &str = "what is between here and the server does not p
 const INSECURE: &str = "the connection cannot be secured; check the certificates, and the feature postgres-tls";
 pub(super) const SLOW: &str = "the server did not answer in time";
 
-/// A refusal to open that the driver has nothing to say about.
+/// A refusal to open that is not an error of the driver.
 pub(super) fn refuse(reason: &'static str) -> StoreError {
     StoreError::Open { reason, source: None }
 }
 
 /// Whether a connection that met this error is as good as before.
 pub(super) fn leaves_connection_sound(error: &Error) -> bool {
-    // A server that has become a standby is to be left: its name may lead to the new primary by now. What was prepared may
-    // be of functions that were replaced since, or forgotten by a proxy.
+    // A server that has become a standby is left, because its name may lead to the new primary by now. Prepared statements
+    // may call functions that were replaced since, or a proxy may have forgotten them.
     let spoilt = ["25006", "0A000", "26000", "XX000"];
     code(error)
         .is_some_and(|code| !code.starts_with("57P") && !code.starts_with("08") && !spoilt.contains(&code.as_str()))

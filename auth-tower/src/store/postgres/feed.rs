@@ -1,7 +1,8 @@
-//! Following the log of endings.
+//! Following the revocation log.
 //!
-//! Whoever waits is woken by `NOTIFY`, and looks by itself now and then all the same: a notification can be lost with its
-//! connection, and behind some proxies none ever comes.
+//! `NOTIFY` wakes a reader that waits. The reader also polls, because a notification can be lost with its connection, and
+//! behind some proxies none ever comes.
+
 #![expect(
     clippy::disallowed_methods,
     reason = "the deadline of a wait, which no record is dated by"
@@ -17,26 +18,27 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::functions::{Argument, ENDINGS_AFTER};
-use super::pool::{Pool, Source};
+use super::functions::{Argument, REVOCATIONS_AFTER};
+use super::pool::Pool;
 use super::rows;
+use super::source::Source;
 use crate::store::FEED_PAGE;
 use crate::store::error::StoreError;
 use crate::store::feed::{Cursor, RevocationPage};
 
-/// How often a quiet listener is asked whether it still hears.
+/// How often a quiet listener checks that its connection is alive.
 const CHECK: Duration = Duration::from_secs(30);
 
-/// How long connecting to listen, or that question, may take.
+/// How long connecting to listen, or that check, may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// No wait is longer, so that moments can be computed with.
+/// The longest wait, so that its end can be computed.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
 
 pub(super) struct Feed {
     /// Changes when the log may have grown.
     news: watch::Sender<()>,
-    /// How often a waiting reader looks by itself.
+    /// How often a waiting reader polls.
     poll_interval: Duration,
     /// The channel to listen on, if any.
     channel: Option<String>,
@@ -74,7 +76,7 @@ impl Feed {
     ) -> Result<RevocationPage, StoreError> {
         let until = Instant::now() + wait.min(LONGEST_WAIT);
         let mut place = Place::of(&cursor)?;
-        // Before the log is read, so that nothing comes in between.
+        // Before the log is read, so that no notification comes in between.
         let mut news = self.news.subscribe();
         if !wait.is_zero() {
             self.listen(pool);
@@ -86,12 +88,12 @@ impl Feed {
                 return Ok(page);
             }
             place = reached;
-            // Whether it was woken or not, the log says what is new. The sender is `self`: it cannot be gone.
+            // Woken or not, the reader finds what is new in the log. The sender is `self`: it cannot be gone.
             let _ = timeout(left.min(self.poll_interval), news.changed()).await;
         }
     }
 
-    /// Sees to it that somebody listens.
+    /// Starts the task that listens, unless it runs.
     fn listen(&self, pool: &Pool) {
         let Some(channel) = &self.channel else {
             return;
@@ -113,7 +115,7 @@ impl Feed {
             loop {
                 if let Err(error) = listen_once(&pool, &channel, &news).await {
                     let error = super::error::of_step(&error);
-                    tracing::debug!(target: "auth_tower::store", %error, "nobody listens for endings; they are looked for");
+                    tracing::debug!(target: "auth_tower::store", %error, "revocations cannot be listened for; they are polled");
                 }
                 sleep(Duration::from_millis(250)).await;
             }
@@ -129,11 +131,11 @@ async fn listen_once(pool: &PgPool, channel: &str, news: &watch::Sender<()>) -> 
         .map_err(late)??;
     timeout(PATIENCE, listener.listen(channel)).await.map_err(late)??;
     loop {
-        // Also the first time: what was made known before, nobody heard.
+        // Also the first time: earlier notifications were missed.
         news.send_replace(());
         match timeout(CHECK, listener.try_recv()).await {
-            Ok(heard) => {
-                if heard?.is_none() {
+            Ok(notification) => {
+                if notification?.is_none() {
                     return Ok(());
                 }
             }
@@ -144,7 +146,7 @@ async fn listen_once(pool: &PgPool, channel: &str, news: &watch::Sender<()>) -> 
     }
 }
 
-/// A place in a log: whose, the number of the last entry read, and its moment.
+/// A place in a log: the log's name, and the number and moment of the last entry that was read.
 struct Place {
     log: Arc<str>,
     number: i64,
@@ -188,8 +190,8 @@ async fn page(pool: &Pool, place: &Place) -> Result<(RevocationPage, Place), Sto
         Argument::Number(place.at),
         Argument::Number(limit),
     ];
-    let found = pool.call(ENDINGS_AFTER, &arguments).await?;
-    let first = found.first().ok_or(StoreError::Corrupt("the log of endings is gone"))?;
+    let found = pool.call(REVOCATIONS_AFTER, &arguments).await?;
+    let first = found.first().ok_or(StoreError::Corrupt("the revocation log is gone"))?;
     let after: i64 = rows::column(first, 7)?;
     let mut reached = Place {
         log: rows::column::<String>(first, 0)?.into(),
@@ -198,17 +200,17 @@ async fn page(pool: &Pool, place: &Place) -> Result<(RevocationPage, Place), Sto
     };
     let mut entries = Vec::new();
     for row in found.iter().take(FEED_PAGE) {
-        if let Some((number, ending)) = rows::ending(row)? {
+        if let Some((number, revocation)) = rows::revocation(row)? {
             reached.number = number;
-            reached.at = ending.at.as_millis();
-            entries.push(ending);
+            reached.at = revocation.at.as_millis();
+            entries.push(revocation);
         }
     }
-    let endings = RevocationPage {
+    let revocations = RevocationPage {
         entries,
         cursor: reached.cursor(),
         complete: found.len() <= FEED_PAGE,
         now: rows::moment(first, 1)?,
     };
-    Ok((endings, reached))
+    Ok((revocations, reached))
 }

@@ -13,7 +13,7 @@ use super::schema::Schema;
 pub(super) struct Function {
     name: &'static str,
     arguments: usize,
-    /// Whether it may be called again when nobody knows whether it was carried out.
+    /// Whether it may be called again when the store does not know whether it was carried out.
     pub(super) repeatable: bool,
 }
 
@@ -30,28 +30,28 @@ pub(super) const FIND: Function = function("find", 1, true);
 pub(super) const CREATE: Function = function("create_session", 9, false);
 /// Repeated, it is a client's quick retry, which the rules answer with the same successor.
 pub(super) const ADVANCE: Function = function("advance", 8, true);
-pub(super) const MARK_SEEN: Function = function("acknowledge", 2, true);
-/// Repeated, it would say that somebody else had ended the session.
+pub(super) const ACKNOWLEDGE: Function = function("acknowledge", 2, true);
+/// Repeated, it would answer that another call had ended the session.
 pub(super) const END: Function = function("end_session", 2, false);
 /// Repeated, it would count none.
 pub(super) const END_ALL: Function = function("end_all", 3, false);
 pub(super) const LIST: Function = function("list", 2, true);
-pub(super) const ENDINGS_AFTER: Function = function("endings_after", 4, true);
+pub(super) const REVOCATIONS_AFTER: Function = function("revocations_after", 4, true);
 pub(super) const PURGE: Function = function("purge", 2, true);
 
 const ALL: [Function; 9] = [
     FIND,
     CREATE,
     ADVANCE,
-    MARK_SEEN,
+    ACKNOWLEDGE,
     END,
     END_ALL,
     LIST,
-    ENDINGS_AFTER,
+    REVOCATIONS_AFTER,
     PURGE,
 ];
 
-/// An argument. Nothing of one ever becomes SQL but digits.
+/// An argument. Only its digits ever become SQL.
 pub(super) enum Argument {
     Bytes(Vec<u8>),
     Many(Vec<Vec<u8>>),
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn every_function_is_in_the_migrations_with_as_many_arguments() {
-        let migrations: String = super::super::open::MIGRATIONS.iter().map(|(_, sql)| *sql).collect();
+        let migrations: String = super::super::schema::MIGRATIONS.iter().map(|(_, sql)| *sql).collect();
         for function in ALL {
             let begin = format!("CREATE FUNCTION auth.{}(", function.name);
             let (_, rest) = migrations.split_once(&begin).unwrap_or_else(|| panic!("{begin}"));

@@ -1,26 +1,28 @@
 //! Sessions in PostgreSQL.
 //!
-//! Every call is one function of the migrations: one statement, one transaction, one round trip. What has to be atomic is so
-//! there; here calls are carried, and rows are read as records.
+//! Every call is one function of the migrations: one statement, one transaction, one round trip. Atomicity is the functions'
+//! part. This module carries calls and reads rows as records.
 
 mod backend;
 mod connection;
 mod error;
 mod feed;
 mod functions;
+mod migrate;
 mod open;
 mod options;
 mod outage;
 mod pool;
 mod rows;
 mod schema;
+mod source;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::feed::Feed;
-use self::functions::{ADVANCE, Argument, CREATE, END, END_ALL, FIND, LIST, MARK_SEEN, PURGE};
+use self::functions::{ACKNOWLEDGE, ADVANCE, Argument, CREATE, END, END_ALL, FIND, LIST, PURGE};
 use self::pool::Pool;
 use self::rows::Row;
 use super::error::StoreError;
@@ -39,14 +41,13 @@ pub use self::options::{Migrations, PoolerMode, PostgresOptions, RotationDurabil
 ///   [`PostgresOptions::with_schema`] says otherwise, with a history of its own migrations. They are run at start, by one
 ///   instance while the others wait, or by hand from the files in `migrations/postgres`.
 /// * The time is the server's; instances whose clocks differ agree.
-/// * An ending is on the server's disk when it is answered, whatever its `synchronous_commit`. A rotation is as that setting
-///   says (by default on disk too); the rotation rules heal one that was lost. Behind an asynchronous standby a failover can
-///   lose the last endings: use `synchronous_standby_names` where that matters.
-/// * RevocationPage are followed by `LISTEN`, and looked for every 500 ms besides, so that none waits for longer if a notification
-///   is lost.
-/// * Every call has a deadline (2 s unless [`PostgresOptions::with_deadline`] says otherwise); a call that finds too many
+/// * A revocation is on the server's disk when it is answered, whatever its `synchronous_commit`. A rotation is as that setting
+///   says (by default on disk too); the rotation rules repair one that was lost. Behind an asynchronous standby a failover can
+///   lose the last revocations: use `synchronous_standby_names` where that matters.
+/// * Revocations are followed by `LISTEN`, and polled every 500 ms besides, in case a notification is lost.
+/// * Every call has the deadline of the [`Auth`](crate::Auth) that makes it, and 2 s outside of one. A call that finds too many
 ///   waiting, or that the server could not be reached a moment ago, fails at once. A connection that broke, or whose call was
-///   given up, is closed and replaced, and the server is told to stop what it still does for it.
+///   given up, is closed and replaced, and the server is told to stop the call.
 ///
 /// Clones share their connections, which are closed with the last of them.
 ///
@@ -63,7 +64,7 @@ pub struct PostgresStore(Arc<Inner>);
 
 struct Inner {
     pool: Pool,
-    /// What the log of endings is read with, so that it does not wait behind the calls of a busy moment.
+    /// The connections that read the revocation log, so that it does not wait behind the calls of a busy moment.
     following: Option<Pool>,
     feed: Feed,
     relaxed: bool,
@@ -149,15 +150,15 @@ impl SessionStore for PostgresStore {
         }))
     }
 
-    async fn acknowledge(&self, marks: Vec<Acknowledgement>) -> Result<(), StoreError> {
-        if marks.is_empty() {
+    async fn acknowledge(&self, acknowledgements: Vec<Acknowledgement>) -> Result<(), StoreError> {
+        if acknowledgements.is_empty() {
             return Ok(());
         }
         let arguments = [
-            Argument::Many(marks.iter().map(|mark| mark.id.as_bytes().to_vec()).collect()),
-            Argument::Numbers(marks.iter().map(|mark| mark.generation.into()).collect()),
+            Argument::Many(acknowledgements.iter().map(|one| one.id.as_bytes().to_vec()).collect()),
+            Argument::Numbers(acknowledgements.iter().map(|one| one.generation.into()).collect()),
         ];
-        self.0.pool.call(MARK_SEEN, &arguments).await.map(drop)
+        self.0.pool.call(ACKNOWLEDGE, &arguments).await.map(drop)
     }
 
     async fn end(&self, id: SessionId, reason: EndReason) -> Result<Option<Found>, StoreError> {
@@ -199,7 +200,7 @@ impl SessionStore for PostgresStore {
         for row in rows.iter().rev() {
             match rows::row(row) {
                 Ok(Some(row)) if row.record.subject == *subject => records.push(row.record),
-                // The owner's other sessions are as good as ever.
+                // The subject's other sessions are sound.
                 Ok(_) | Err(_) => {
                     tracing::error!(target: "auth_tower::store", "a damaged session was left out of a list");
                 }
@@ -214,7 +215,7 @@ impl SessionStore for PostgresStore {
             let rows = self.0.pool.call(PURGE, &arguments).await?;
             let row = rows::only(&rows)?;
             let removed = u64::try_from(rows::column::<i64>(row, 0)?).unwrap_or(0);
-            // A portion can consist of sessions that were refreshed since they were queued: nothing went, but more may.
+            // A portion can consist of sessions that were refreshed since they were queued. Then none is removed, although more may be due.
             if removed > 0 || !rows::column::<bool>(row, 1)? {
                 return Ok(removed);
             }

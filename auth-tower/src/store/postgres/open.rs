@@ -1,20 +1,24 @@
 //! Opening a database: does it answer, is it fit, are its tables up to date?
 
+use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Connection as _, Error, Row as _};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Error, PgPool, Row as _};
 use tokio::time::timeout;
 
-use super::connection;
+use super::connection::Opening;
 use super::error::{PROXIED, READ_ONLY, SLOW, of_opening, refuse};
-use super::options::Migrations;
-use super::pool::Source;
+use super::feed::Feed;
+use super::functions::{Calls, Form};
+use super::migrate::{ask, is_newest, migrate, number, version};
+use super::options::{Migrations, PoolerMode, PostgresOptions, RotationDurability};
+use super::pool::Pool;
 use super::schema::Schema;
+use super::source::{Source, millis};
+use super::{Inner, PostgresStore};
 use crate::store::error::StoreError;
-
-/// Append only: a migration that was released is never changed. Each notes itself in the table of migrations.
-pub(super) const MIGRATIONS: [(u32, &str); 1] = [(1, include_str!("../../../migrations/postgres/0001_sessions.sql"))];
 
 /// How long connecting and looking around may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,15 +29,145 @@ const MIGRATING: Duration = Duration::from_secs(60);
 /// The oldest version that has all that the migrations use.
 const OLDEST: u32 = 130_000;
 
+/// How often a reader that `NOTIFY` wakes polls all the same.
+const POLL_INTERVAL_WHEN_LISTENING: Duration = Duration::from_millis(500);
+
+/// How often a reader polls that nothing wakes.
+const POLL_INTERVAL_WHEN_POLLING: Duration = Duration::from_millis(100);
+
+/// How many connections read the revocation log.
+const FOLLOWING: usize = 1;
+
+/// The parameters of an address that the driver understands.
+const UNDERSTOOD: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
+const NOT_UNDERSTOOD: &str = "of parameters after a ? in its address only sslmode, sslrootcert, sslcert, sslkey, host, hostaddr, \
+    port, dbname, user, password, application_name, options and statement-cache-capacity are understood";
+
+/// The names of an address's parameters.
+fn parameters(url: &str) -> impl Iterator<Item = &str> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let named = query.split('&').filter(|parameter| !parameter.is_empty());
+    named.map(|parameter| parameter.split_once('=').map_or(parameter, |(name, _)| name))
+}
+
+impl PostgresOptions {
+    /// Connects to a database; see [`PostgresStore::connect`].
+    ///
+    /// # Errors
+    /// As [`PostgresStore::connect`].
+    pub async fn connect(self, url: &str) -> Result<PostgresStore, StoreError> {
+        let known = ["postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme));
+        let options = if !known {
+            Err(Error::Configuration("the scheme is another".into()))
+        } else if parameters(url).any(|parameter| !UNDERSTOOD.contains(&parameter)) {
+            // The driver would ignore it, and log it with its value, which may be a secret.
+            return Err(refuse(NOT_UNDERSTOOD));
+        } else {
+            PgConnectOptions::from_str(url)
+        };
+        self.connect_with(options.map_err(|error| of_opening(&error))?).await
+    }
+
+    /// Connects with sqlx's options, for what an address cannot say.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::connect`].
+    pub async fn connect_with(self, options: PgConnectOptions) -> Result<PostgresStore, StoreError> {
+        // A statement's text is of no use in a log, and formatting the line costs more than the statement.
+        let mut options = options.disable_statement_logging();
+        if options.get_application_name().is_none() {
+            options = options.application_name("auth-tower");
+        }
+        options = match self.proxy {
+            PoolerMode::None => options.options([
+                ("default_transaction_isolation", "read committed"),
+                // The functions run nothing that another role has put into another schema.
+                ("search_path", "pg_catalog"),
+                // The server keeps a plan that was made while the tables were small until they are analyzed: it must not be
+                // one that reads whole tables.
+                ("enable_seqscan", "off"),
+                // Reading a whole table then looks so expensive that the server would compile every such call first: 60 ms for 0.3 ms.
+                ("jit", "off"),
+            ]),
+            // Such a proxy refuses settings that it cannot keep apart for its clients.
+            PoolerMode::TransactionPooling => options.extra_float_digits(None),
+        };
+        let limited = self.proxy == PoolerMode::None;
+        let source = Source::own(options.clone(), limited, self.connections);
+        self.open(source, Some(Source::own(options, limited, FOLLOWING))).await
+    }
+
+    /// Uses a pool of the application's. Its limits and timeouts are its own. It should set a `statement_timeout`, and need not
+    /// test connections before they are used. Following revocations takes one of its connections, unless they are polled.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::connect`].
+    pub async fn connect_pool(self, pool: PgPool) -> Result<PostgresStore, StoreError> {
+        self.open(Source::Shared(pool), None).await
+    }
+
+    /// `following`: the connections that read the revocation log, if not those that all calls share.
+    async fn open(self, source: Source, following: Option<Source>) -> Result<PostgresStore, StoreError> {
+        let schema = Schema::new(&self.schema)?;
+        prepare(&source, &schema, self.migrations, self.deadline).await?;
+        let (form, polling) = match self.proxy {
+            PoolerMode::None => (Form::Prepared, self.polling),
+            PoolerMode::TransactionPooling => (Form::Simple, Some(self.polling.unwrap_or(POLL_INTERVAL_WHEN_POLLING))),
+        };
+        let feed = match polling {
+            Some(every) => Feed::new(every, None),
+            None => Feed::new(POLL_INTERVAL_WHEN_LISTENING, Some(schema.channel())),
+        };
+        let pool = |source, connections| {
+            let places = self.queue.saturating_add(connections);
+            Pool::new(source, Calls::new(schema.clone(), form), places, self.deadline)
+        };
+        Ok(PostgresStore(Arc::new(Inner {
+            following: following.map(|source| pool(source, FOLLOWING)),
+            pool: pool(source, self.connections),
+            feed,
+            relaxed: self.rotations == RotationDurability::Relaxed,
+        })))
+    }
+}
+
 /// Checks the database and brings its tables up to date.
-pub(super) async fn prepare(
+async fn prepare(
     source: &Source,
     schema: &Schema,
     migrations: Migrations,
-    limit: Option<Duration>,
+    deadline: Duration,
 ) -> Result<(), StoreError> {
+    let limit = match source {
+        Source::Own { limited: true, .. } => Some(deadline),
+        _ => None,
+    };
     let reaching = async {
-        let mut opening = connection::connect(source).await.map_err(|error| of_opening(&error))?;
+        let mut opening = Opening::begin(source, limit)
+            .await
+            .map_err(|error| of_opening(&error))?;
         let facts = Facts::read(opening.connection(), schema)
             .await
             .map_err(|error| of_opening(&error))?;
@@ -88,7 +222,7 @@ impl Facts {
         })
     }
 
-    /// `limit`: what a statement was given, if the connection is our own.
+    /// `limit`: the `statement_timeout` that the connection was opened with, if it was.
     fn check(&self, limit: Option<Duration>) -> Result<(), StoreError> {
         if self.server < OLDEST {
             return Err(refuse("the server is older than PostgreSQL 13; upgrade it"));
@@ -101,10 +235,10 @@ impl Facts {
         if self.read_only {
             return Err(refuse(READ_ONLY));
         }
-        if limit.is_some_and(|limit| limit.as_millis().to_string() != self.statement_timeout) {
+        if limit.is_some_and(|limit| millis(limit).to_string() != self.statement_timeout) {
             return Err(refuse(PROXIED));
         }
-        // A later level sees in all its statements what was there at the first, before it had its locks.
+        // At a higher level all statements see what was committed before the first of them, and so before the locks were taken.
         if self.isolation != "read committed" {
             return Err(refuse(
                 "the connections' transactions are not READ COMMITTED; set default_transaction_isolation for this user",
@@ -114,78 +248,14 @@ impl Facts {
     }
 }
 
-/// The version of the tables; 0 if there are none.
-async fn version(connection: &mut PgConnection, schema: &Schema) -> Result<u32, Error> {
-    let table = format!(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = '{}' AND c.relname = 'migrations')::text",
-        schema.name()
-    );
-    // Not by its name's cast to a table, which goes by what the connection remembers of a moment ago.
-    if ask(connection, &table).await?.try_get::<String, _>(0)? != "true" {
-        return Ok(0);
-    }
-    let newest = schema.sql("SELECT coalesce(max(version), 0)::text FROM auth.migrations");
-    number(&ask(connection, &newest).await?, 0)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn is_newest(version: u32) -> Result<bool, StoreError> {
-    if version as usize > MIGRATIONS.len() {
-        return Err(refuse(
-            "its tables were made by a newer version of this library; upgrade, or choose another schema",
-        ));
+    #[test]
+    fn parameters_are_named_without_their_values() {
+        let names: Vec<_> = parameters("postgres://u:p@h/d?sslmode=require&&password=x=y&bare").collect();
+        assert_eq!(names, ["sslmode", "password", "bare"]);
+        assert_eq!(parameters("postgres://u:p@h/d").count(), 0);
     }
-    Ok(version as usize == MIGRATIONS.len())
-}
-
-async fn migrate(connection: &mut PgConnection, schema: &Schema) -> Result<(), StoreError> {
-    let failed = |error: Error| of_opening(&error);
-    let mut transaction = connection.begin().await.map_err(failed)?;
-    // One instance at a time; the others find it done. The lock's numbers are beyond those of any subject.
-    run(&mut transaction, "SET LOCAL statement_timeout = 0".to_owned())
-        .await
-        .map_err(failed)?;
-    run(
-        &mut transaction,
-        "SELECT pg_advisory_xact_lock(1635087464, -1)".to_owned(),
-    )
-    .await
-    .map_err(failed)?;
-    let present = version(&mut transaction, schema).await.map_err(failed)?;
-    if is_newest(present)? {
-        return transaction.commit().await.map_err(failed);
-    }
-    // Asked first, because IF NOT EXISTS alone needs the privilege to make one.
-    let there = format!(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = '{}')::text",
-        schema.name()
-    );
-    let there = ask(&mut transaction, &there)
-        .await
-        .and_then(|row| row.try_get::<String, _>(0))
-        .map_err(failed)?;
-    if there != "true" {
-        run(&mut transaction, format!("CREATE SCHEMA \"{}\"", schema.name()))
-            .await
-            .map_err(failed)?;
-    }
-    for (_, sql) in MIGRATIONS.iter().filter(|(version, _)| *version > present) {
-        run(&mut transaction, schema.sql(sql)).await.map_err(failed)?;
-    }
-    transaction.commit().await.map_err(failed)
-}
-
-/// By the simple protocol, so that it works through any proxy, and several statements can be in one text.
-async fn run(connection: &mut PgConnection, sql: String) -> Result<(), Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
-}
-
-async fn ask(connection: &mut PgConnection, sql: &str) -> Result<PgRow, Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_one(connection).await
-}
-
-fn number(row: &PgRow, column: usize) -> Result<u32, Error> {
-    row.try_get::<String, _>(column)?
-        .parse()
-        .map_err(|_| Error::Protocol("a version is no number".into()))
 }

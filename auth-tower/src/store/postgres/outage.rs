@@ -1,4 +1,5 @@
-//! While the database cannot be reached, one caller at a time finds out, and the others are told at once.
+//! While the database cannot be reached, one call at a time tries to connect, and the others fail at once.
+
 #![expect(
     clippy::disallowed_methods,
     reason = "the pause after a failure, which no record is dated by"
@@ -10,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::error::Refused;
 
-/// How long after a failure nobody tries again.
+/// How long after a failure no call tries again.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether connecting failed the last time.
@@ -19,11 +20,11 @@ pub(super) struct Outage(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// When it failed last, unless something went well since.
+    /// When connecting failed last, unless a call has succeeded since.
     failed: Option<Instant>,
-    /// After a failure: whether somebody is trying again.
+    /// After a failure: whether a call is trying again.
     probed: bool,
-    /// How many calls have gone well, as evidence against a failure that comes late.
+    /// How many calls have succeeded, as evidence against a failure that arrives late.
     successes: u64,
 }
 
@@ -58,7 +59,7 @@ impl Outage {
 }
 
 impl Probe<'_> {
-    /// It was in vain. If others were answered meanwhile, that was this attempt's bad luck only.
+    /// The attempt failed. If the server has answered other calls meanwhile, that says nothing of the server.
     pub(super) fn failed(self) {
         let mut state = self.outage.0.lock();
         if state.successes == self.successes {
@@ -68,7 +69,7 @@ impl Probe<'_> {
 }
 
 impl Drop for Probe<'_> {
-    /// Without a verdict, because its caller gave up, the next one may try.
+    /// An attempt without a verdict, because its caller gave up, lets the next call try.
     fn drop(&mut self) {
         self.outage.0.lock().probed = false;
     }
@@ -94,6 +95,6 @@ mod tests {
         outage.answered();
         assert!(outage.probe().is_ok(), "it is over");
         probe.failed();
-        assert!(outage.probe().is_ok(), "somebody was answered in between");
+        assert!(outage.probe().is_ok(), "another call was answered in between");
     }
 }

@@ -53,7 +53,7 @@ fn session(row: &PgRow) -> Result<SessionRecord, StoreError> {
             u8::try_from(code)
                 .ok()
                 .and_then(EndReason::from_code)
-                .ok_or(StoreError::Corrupt("its ending has no known reason"))?,
+                .ok_or(StoreError::Corrupt("its revocation has no known reason"))?,
         ),
         None if column(row, 13)? => Some(EndReason::AllEnded),
         None => None,
@@ -91,8 +91,8 @@ fn session(row: &PgRow) -> Result<SessionRecord, StoreError> {
     })
 }
 
-/// The entry of a row of `auth.endings_after`, and its number; `None` where the log holds nothing new.
-pub(super) fn ending(row: &PgRow) -> Result<Option<(i64, RevocationEvent)>, StoreError> {
+/// The entry of a row of `auth.revocations_after`, and its number; `None` where the log holds nothing new.
+pub(super) fn revocation(row: &PgRow) -> Result<Option<(i64, RevocationEvent)>, StoreError> {
     let Some(number) = column::<Option<i64>>(row, 2)? else {
         return Ok(None);
     };

@@ -3,6 +3,9 @@
 use super::error::refuse;
 use crate::store::error::StoreError;
 
+/// Append only: a migration that was released is never changed. Each notes itself in the table of migrations.
+pub(super) const MIGRATIONS: [(u32, &str); 1] = [(1, include_str!("../../../migrations/postgres/0001_sessions.sql"))];
+
 /// How the SQL texts of this crate name the schema.
 const WRITTEN: &str = "auth.";
 
@@ -18,13 +21,13 @@ impl Schema {
     pub(super) fn new(name: &str) -> Result<Self, StoreError> {
         let begins_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && !name.starts_with("pg_");
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        // PostgreSQL cutoffs names at 63 bytes, and the channel's name is a little longer than this one.
+        // PostgreSQL cuts names at 63 bytes, and the channel's name is longer than the schema's.
         if !begins_well || name.len() > 48 || !name.chars().all(plain) {
             return Err(refuse(
                 "the name of the schema is not a plain one: a to z, 0 to 9 and _, not beginning with a digit or pg_, at most 48",
             ));
         }
-        // Quoted, as a plain name may still be a word of the language; the one in our texts is none.
+        // Quoted, because a plain name may be a keyword of SQL. The name in our texts is none.
         let prefix = if name == "auth" {
             WRITTEN.into()
         } else {
@@ -47,9 +50,9 @@ impl Schema {
             .replace(WRITTEN, &self.prefix)
     }
 
-    /// The channel on which endings are made known, by whatever tool the functions were made.
+    /// The channel that revocations are announced on, whether the store or a person made the functions.
     pub(super) fn channel(&self) -> String {
-        format!("{}.endings", self.name)
+        format!("{}.revocations", self.name)
     }
 }
 
@@ -83,12 +86,12 @@ mod tests {
     fn every_text_can_be_about_another_schema() {
         let schema = Schema::new("select").unwrap();
         assert_eq!(schema.sql("SELECT auth.now_ms()"), "SELECT \"select\".now_ms()");
-        assert_eq!(schema.channel(), "select.endings");
+        assert_eq!(schema.channel(), "select.revocations");
         assert_eq!(
-            schema.sql("pg_notify('auth.endings', '')"),
-            "pg_notify('select.endings', '')"
+            schema.sql("pg_notify('auth.revocations', '')"),
+            "pg_notify('select.revocations', '')"
         );
-        let migration = schema.sql(super::super::open::MIGRATIONS[0].1);
+        let migration = schema.sql(MIGRATIONS[0].1);
         assert!(!migration.contains("auth."));
     }
 }

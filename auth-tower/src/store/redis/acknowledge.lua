@@ -1,4 +1,4 @@
--- ARGV: shift of the clock, retention, base of the keys, id, generation
+-- ARGV: offset of the clock, retention, base of the keys, id, generation
 local now = clock(ARGV[1])
 local packed, stands = look(now, tonumber(ARGV[2]), ARGV[3], ARGV[4])
 if stands ~= 'live' then
@@ -8,8 +8,8 @@ local _, _, flags, current, confirmed, created, _, rotated, idle, absolute, kept
 if current ~= tonumber(ARGV[5]) or flags % 2 == SEEN then
     return 0
 end
-local marked = struct.pack(
+local acknowledged = struct.pack(
     HEAD, FORMAT, 0, flags + SEEN, current, confirmed, created, now, rotated, idle, absolute, kept, epoch
 ) .. string.sub(packed, HEAD_LEN + 1)
-redis.call('SET', KEYS[1], marked, 'KEEPTTL')
+redis.call('SET', KEYS[1], acknowledged, 'KEEPTTL')
 return 1

@@ -1,4 +1,15 @@
-//! The connection: made anew when it is lost, and never waited for by more calls, or for longer, than was agreed.
+//! The connection: replaced when it is lost, with a bound on the calls that wait for it and on how long they wait.
+//!
+//! By hand, because the driver's `ConnectionManager` could not do what the tests ask:
+//!
+//! * It replaces a connection only after an error that shows the loss. A connection that leads nowhere, as after a power cut or
+//!   in a firewall that has forgotten it, gives no error but only timeouts, which the manager takes for slow answers, and every
+//!   call fails until the system gives the connection up. Test: `a_connection_that_leads_nowhere_is_replaced`.
+//! * It keeps a connection to a server that has become a replica, although the address may lead to the new primary by now.
+//!   Test: `a_demoted_primary_is_left_for_the_server_that_the_address_leads_to`.
+//! * It does not speak to a cluster, and the driver's connection to one does not come back when all of its nodes were away.
+//!   Test: `a_whole_cluster_that_was_away_is_found_again`.
+
 #![expect(
     clippy::disallowed_methods,
     reason = "the age of a connection and its pauses, which no record is dated by"
@@ -10,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::cluster::ClusterClient;
+use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, SingleNodeRoutingInfo, SlotAddr};
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
@@ -20,6 +31,7 @@ use tokio::time::timeout;
 use super::error::{Fault, of_step};
 use super::scripts::Call;
 use crate::clock::Timestamp;
+use crate::store::deadline::deadline;
 use crate::store::error::StoreError;
 
 /// The shortest and the longest pause between two attempts to connect.
@@ -47,14 +59,21 @@ impl Opener {
         matches!(self, Self::Cluster(_))
     }
 
-    async fn open(&self) -> RedisResult<DriverConnection> {
+    /// A connection for calls that take no longer than `deadline`.
+    async fn open(&self, deadline: Duration) -> RedisResult<DriverConnection> {
         match self {
             Self::Single(client) => single(client).await.map(DriverConnection::Single),
-            Self::Cluster(client) => client.get_async_connection().await.map(DriverConnection::Cluster),
+            Self::Cluster(client) => {
+                // Longer than any call, because a call may end with its own deadline only. Not without end, because the
+                // client also waits for nodes on its own account.
+                let config = ClusterConfig::new().set_response_timeout(deadline * 2);
+                let connection = client.get_async_connection_with_config(config).await?;
+                Ok(DriverConnection::Cluster(connection))
+            }
         }
     }
 
-    /// A connection to a single server that nobody else uses.
+    /// A connection to a single server that no other call uses.
     pub(super) async fn open_apart(&self) -> Result<MultiplexedConnection, StoreError> {
         match self {
             Self::Single(client) => single(client).await.map_err(|error| of_step(&error)),
@@ -63,7 +82,7 @@ impl Opener {
     }
 }
 
-/// A connection whose answers are waited for by whoever asks, for as long as they like.
+/// A connection without a timeout of its own: each caller decides how long it waits for a reply.
 pub(super) async fn single(client: &Client) -> RedisResult<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECTING))
@@ -79,14 +98,14 @@ impl DriverConnection {
         }
     }
 
-    /// Writes `mark`, and then waits until `replicas` have what this connection has written.
-    async fn mark_and_wait(&mut self, mark: &str, slot: u16, replicas: u32, patience: Duration) -> RedisResult<u32> {
-        // As the endings, this is not refused for want of memory.
+    /// Writes the key `marker`, and then waits until `replicas` have what this connection has written.
+    async fn write_and_wait(&mut self, marker: &str, slot: u16, replicas: u32, patience: Duration) -> RedisResult<u32> {
+        // Like the revocations, this write is not refused for want of memory.
         const SET: &str = "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], '', 'PX', 60000)";
         let mut set = redis::cmd("EVAL");
-        set.arg(SET).arg(1).arg(mark);
+        set.arg(SET).arg(1).arg(marker);
         let mut wait = redis::cmd("WAIT");
-        // None at all would be for ever.
+        // Zero would be without end.
         let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1);
         wait.arg(replicas).arg(patience);
         let mut both = redis::pipe();
@@ -112,10 +131,11 @@ impl DriverConnection {
 /// A connection that is replaced when it is lost.
 pub(super) struct Connection {
     opener: Opener,
+    /// For calls that come without one.
     deadline: Duration,
     room: Semaphore,
     state: Mutex<State>,
-    /// Held by whoever connects.
+    /// Locked by the call that connects.
     connecting: tokio::sync::Mutex<()>,
     born: Instant,
     /// When the server last answered anything, in milliseconds since `born`.
@@ -124,8 +144,10 @@ pub(super) struct Connection {
 
 struct State {
     connection: Option<DriverConnection>,
-    /// Of the connection, so that nobody discards the successor of the one that failed.
+    /// Of the connection, so that a call does not discard the successor of the one that failed.
     number: u64,
+    /// The longest deadline of the calls that the connection is good for.
+    deadline: Duration,
     pause: Duration,
     not_before: Option<Instant>,
 }
@@ -145,6 +167,7 @@ impl Connection {
             state: Mutex::new(State {
                 connection: None,
                 number: 0,
+                deadline,
                 pause: PAUSE,
                 not_before: None,
             }),
@@ -163,8 +186,9 @@ impl Connection {
         self.state.lock().number
     }
 
+    /// How long the call that runs now may take.
     pub(super) fn deadline(&self) -> Duration {
-        self.deadline
+        deadline().unwrap_or(self.deadline)
     }
 
     /// Runs a script.
@@ -173,7 +197,7 @@ impl Connection {
         self.call_beside(call).await
     }
 
-    /// The same for who bounds the number of such calls, and may go on when the others have to queue.
+    /// The same without a place in the queue, for callers that bound the number of their calls themselves.
     pub(super) async fn call_beside(&self, call: &Call) -> Result<Value, StoreError> {
         self.within_deadline(|mut connection| async move {
             match connection.send(call.by_hash()).await {
@@ -198,17 +222,18 @@ impl Connection {
         .await
     }
 
-    /// Writes `mark`, and says how many replicas have it within `patience`, and with it all that its server was told before.
-    pub(super) async fn mark_and_wait(
+    /// Writes the key `marker`, and returns how many replicas have it within `patience`, and with it all earlier writes of its
+    /// server.
+    pub(super) async fn write_and_wait(
         &self,
-        mark: &str,
+        marker: &str,
         slot: u16,
         replicas: u32,
         patience: Duration,
     ) -> Result<u32, StoreError> {
-        self.within_deadline(
-            |mut connection| async move { connection.mark_and_wait(mark, slot, replicas, patience).await },
-        )
+        self.within_deadline(|mut connection| async move {
+            connection.write_and_wait(marker, slot, replicas, patience).await
+        })
         .await
     }
 
@@ -221,9 +246,10 @@ impl Connection {
     where
         F: Future<Output = RedisResult<T>>,
     {
+        let deadline = self.deadline();
         let sent = async {
-            let (connection, number) = self.connection().await?;
-            let mut flight = Flight::begin(self, number);
+            let (connection, number) = self.connection(deadline).await?;
+            let mut flight = Flight::begin(self, number, deadline);
             let answer = send(connection).await;
             flight.landed = true;
             match answer {
@@ -237,25 +263,27 @@ impl Connection {
                 }
             }
         };
-        timeout(self.deadline, sent).await.unwrap_or(Err(StoreError::Timeout))
+        timeout(deadline, sent).await.unwrap_or(Err(StoreError::Timeout))
     }
 
     /// The present connection, or a new one.
-    async fn connection(&self) -> Result<(DriverConnection, u64), StoreError> {
-        if let Some(present) = self.present()? {
+    async fn connection(&self, deadline: Duration) -> Result<(DriverConnection, u64), StoreError> {
+        if let Some(present) = self.present(deadline)? {
             return Ok(present);
         }
         let _turn = self.connecting.lock().await;
-        // Whoever had the turn before has connected, or found that this is not the time to try.
-        if let Some(present) = self.present()? {
+        // The call that had the turn before has connected, or failed to a moment ago.
+        if let Some(present) = self.present(deadline)? {
             return Ok(present);
         }
-        let opened = timeout(CONNECTING * 2, self.opener.open()).await;
+        let deadline = deadline.max(self.state.lock().deadline);
+        let opened = timeout(CONNECTING * 2, self.opener.open(deadline)).await;
         let mut state = self.state.lock();
         let fault = match opened {
             Ok(Ok(connection)) => {
                 self.heard();
                 state.number += 1;
+                state.deadline = deadline;
                 state.pause = PAUSE;
                 state.not_before = None;
                 state.connection = Some(connection.clone());
@@ -269,9 +297,11 @@ impl Connection {
         Err(StoreError::unavailable(fault))
     }
 
-    fn present(&self) -> Result<Option<(DriverConnection, u64)>, StoreError> {
+    fn present(&self, deadline: Duration) -> Result<Option<(DriverConnection, u64)>, StoreError> {
         let state = self.state.lock();
-        if let Some(connection) = &state.connection {
+        if let Some(connection) = &state.connection
+            && (deadline <= state.deadline || !self.opener.is_cluster())
+        {
             return Ok(Some((connection.clone(), state.number)));
         }
         match state.not_before {
@@ -280,13 +310,13 @@ impl Connection {
         }
     }
 
-    /// Whether an error means that the connection is not worth keeping.
+    /// Discards the connection if the error means that it is lost.
     fn judge(&self, error: &RedisError, number: u64, since: Instant) {
         match Fault::of(error) {
             // The address may lead to another server by now.
             Fault::ReadOnly | Fault::NoPrimary if !self.opener.is_cluster() => self.discard(number, PAUSE * 2),
             Fault::Refused | Fault::Lost | Fault::Network | Fault::Tls | Fault::Protocol | Fault::Denied => {
-                // The client of a cluster mends its connections by itself, as long as there are some.
+                // The cluster's client replaces its connections by itself, as long as some are left.
                 if !self.opener.is_cluster() || !self.was_heard(since) {
                     self.discard(number, Duration::ZERO);
                 }
@@ -297,7 +327,7 @@ impl Connection {
         }
     }
 
-    /// A connection on which nothing has arrived since somebody asked may be broken without either end having noticed.
+    /// A connection on which nothing has arrived since a call was sent may be broken without either end having noticed.
     fn discard_if_silent(&self, number: u64, since: Instant) {
         if !self.was_heard(since) {
             self.discard(number, Duration::ZERO);
@@ -323,23 +353,25 @@ impl Connection {
     }
 }
 
-/// A call under way. One that is given up, by the deadline here or by its caller's, still tells something of the connection.
+/// A call under way. Also a call that is given up, here or by its caller, says something of the connection.
 struct Flight<'a> {
-    link: &'a Connection,
+    connection: &'a Connection,
     number: u64,
     begun: Instant,
+    deadline: Duration,
     landed: bool,
 }
 
-/// A call that was given up sooner says nothing: its caller may have gone away.
+/// A call that was given up sooner says nothing of the connection: its caller may have gone away.
 const SUSPICIOUS: Duration = Duration::from_millis(500);
 
 impl<'a> Flight<'a> {
-    fn begin(link: &'a Connection, number: u64) -> Self {
+    fn begin(connection: &'a Connection, number: u64, deadline: Duration) -> Self {
         Self {
-            link,
+            connection,
             number,
             begun: Instant::now(),
+            deadline,
             landed: false,
         }
     }
@@ -347,8 +379,8 @@ impl<'a> Flight<'a> {
 
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
-        if !self.landed && self.begun.elapsed() >= SUSPICIOUS.min(self.link.deadline) {
-            self.link.discard_if_silent(self.number, self.begun);
+        if !self.landed && self.begun.elapsed() >= SUSPICIOUS.min(self.deadline) {
+            self.connection.discard_if_silent(self.number, self.begun);
         }
     }
 }

@@ -1,4 +1,4 @@
--- KEYS: session, index, epochs. ARGV: shift of the clock, retention, id, idle time, absolute time, tail of the record
+-- KEYS: session, index, epochs. ARGV: offset of the clock, retention, id, idle time, absolute time, tail of the record
 if redis.call('EXISTS', KEYS[1]) == 1 then
     return false
 end
@@ -8,7 +8,7 @@ local idle = math.min(now + ARGV[4], absolute)
 local epochs = redis.call('GET', KEYS[3])
 local epoch = epochs and struct.unpack('>I6', epochs, #epochs - 5) or 0
 local remembered = redis.call('PTTL', KEYS[2])
--- Sessions that lapsed and are forgotten, a bounded number of them.
+-- Sessions that expired and are forgotten, a bounded number of them.
 local forgotten = redis.call('ZCOUNT', KEYS[2], '-inf', string.format('(%.0f', now - retention))
 if forgotten > 0 then
     redis.call('ZREMRANGEBYRANK', KEYS[2], 0, math.min(forgotten, 100) - 1)

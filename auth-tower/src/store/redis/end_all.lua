@@ -1,4 +1,4 @@
--- KEYS: index, epochs, feed, and the session to keep, if any. ARGV: shift of the clock, retention, subject, key of the
+-- KEYS: index, epochs, feed, and the session to keep, if any. ARGV: offset of the clock, retention, subject, key of the
 -- subject, reason, id to keep, the same as text
 local now, retention = clock(ARGV[1]), tonumber(ARGV[2])
 local live = redis.call('ZCOUNT', KEYS[1], string.format('(%.0f', now), '+inf')
@@ -21,14 +21,14 @@ end
 
 redis.call('XADD', KEYS[3], '*', 'subject', ARGV[4], 'keep', kept and ARGV[7] or '', 'reason', ARGV[5], 'at', now)
 if remembered ~= -2 then
-    -- Whoever is not in the index is left behind, so nothing has to be done for each. Its memory is freed elsewhere.
+    -- A session that is not in the index is left behind, so no step is needed for each. Another thread frees the memory.
     redis.call('UNLINK', KEYS[1])
     if kept then
         redis.call('SET', KEYS[4], kept, 'KEEPTTL')
         redis.call('ZADD', KEYS[1], until_when, place)
         redis.call('PEXPIRE', KEYS[1], math.max(remembered, 1))
     end
-    -- The first number is the horizon: who belongs to an earlier epoch is forgotten.
+    -- The first number is the horizon: sessions of earlier epochs are forgotten.
     local from = 7
     while from < #epochs
         and (struct.unpack('>I6', epochs, from) < now - retention or #epochs - from > 6 * 63)

@@ -1,5 +1,5 @@
 //! What the server's and the client's errors mean to a caller. Their texts may name a host, a key or a script, so only their
-//! kinds go on.
+//! kinds are passed on.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +9,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::store::error::StoreError;
 
-/// Why a server did not do what it was asked.
+/// Why a server did not carry a call out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
     #[error("the connection was refused")]
@@ -36,7 +36,7 @@ pub(super) enum Fault {
     NoPrimary,
     #[error("the server has too few replicas to be allowed to write")]
     NoReplicas,
-    #[error("the cluster has a slot that nobody serves")]
+    #[error("the cluster has a slot that no node serves")]
     Cluster,
     #[error("the cluster is moving the slot, and not all keys have arrived")]
     Moving,
@@ -52,7 +52,7 @@ pub(super) enum Fault {
     Queue,
     #[error("the last attempt to connect failed a moment ago")]
     Down,
-    #[error("too few replicas have the ending in time")]
+    #[error("too few replicas have the revocation in time")]
     Replicas,
     #[error("the server answered with an error")]
     Other,
@@ -99,7 +99,7 @@ impl Fault {
 }
 
 fn is_tls(error: &RedisError) -> bool {
-    // The driver hands its cause out as it keeps it.
+    // The driver passes its cause on in the form that it keeps.
     let cause = error
         .source()
         .and_then(|cause| cause.downcast_ref::<Arc<dyn Error + Send + Sync>>());
@@ -115,7 +115,7 @@ pub(super) fn of_step(error: &RedisError) -> StoreError {
     StoreError::unavailable(Fault::of(error))
 }
 
-/// A refusal to open that a person can do something about.
+/// A refusal to open, with a reason that a person can act on.
 pub(super) fn refuse(reason: &'static str, fault: impl Into<Option<Fault>>) -> StoreError {
     StoreError::Open {
         reason,
@@ -123,5 +123,5 @@ pub(super) fn refuse(reason: &'static str, fault: impl Into<Option<Fault>>) -> S
     }
 }
 
-/// An answer that no script of this store gives.
-pub(super) const UNEXPECTED_REPLY: StoreError = StoreError::Corrupt("a script answered what it never answers");
+/// A reply that no script of this store gives.
+pub(super) const UNEXPECTED_REPLY: StoreError = StoreError::Corrupt("a script gave an unexpected reply");

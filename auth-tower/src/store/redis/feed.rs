@@ -1,9 +1,10 @@
-//! The log of endings: one stream for each part, written by the script that ends, and read from all of them.
+//! The revocation log: one stream for each part, written by the script that ends, and read from all of them.
 //!
-//! A place in a stream is the number of the last entry that was read, and what it said. Numbers alone would not do: a
-//! replica that is promoted without the last entries gives their numbers away again, so a reader that only asked for larger
-//! ones would miss endings. The next page therefore begins with the entry that was read last; if it is not there, or says
-//! something else, the stream is read anew from its beginning. That repeats entries, and misses none.
+//! A place in a stream is the number and the hash of the last entry that was read. Numbers alone would not do: a replica that
+//! is promoted without the last entries gives their numbers to other entries, so a reader that only asked for larger numbers
+//! would miss revocations. The next page therefore begins with the entry that was read last. If that entry is gone or has
+//! another hash, the stream is read anew from its beginning, which repeats entries and misses none.
+
 #![expect(
     clippy::disallowed_methods,
     reason = "the deadline of a wait, which no record is dated by"
@@ -12,16 +13,15 @@
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use parking_lot::Mutex;
 use redis::Value;
-use redis::aio::MultiplexedConnection;
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
-use super::error::{UNEXPECTED_REPLY, of_step};
+use super::error::UNEXPECTED_REPLY;
+use super::inner::Inner;
 use super::keys::PARTS;
+use super::replies;
 use super::scripts::READ_FEED;
-use super::{Inner, replies};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, SubjectKey};
 use crate::store::FEED_PAGE;
@@ -31,21 +31,13 @@ use crate::store::feed::{Cursor, RevocationEvent, RevocationPage, Revoked};
 /// What one page takes of one stream.
 const SHARE: usize = FEED_PAGE / PARTS;
 
-/// How often the streams of a cluster are looked at while somebody waits: no one command can wait for all of them.
-const GLANCE: Duration = Duration::from_millis(100);
+/// How often the streams of a cluster are polled while a reader waits, because no one command can wait for all of them.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The longest that a server is asked to hold an answer back.
 const LONGEST_BLOCK: Duration = Duration::from_secs(5);
 
-/// Connections to a single server on which nothing but waiting is done, for the next who wait. Each belongs to the common
-/// connection of its time: when that is lost, the server may be another one, and these would wait for the old.
-#[derive(Default)]
-pub(super) struct Waiters(Mutex<Vec<(u64, MultiplexedConnection)>>);
-
-/// As many as are kept while nobody waits.
-const IDLE_WAITERS: usize = 2;
-
-/// The last entry that was read: its number, and what it said.
+/// The last entry that was read: its number, and a hash of its fields.
 #[derive(Clone, PartialEq, Eq)]
 struct Place {
     number: Box<str>,
@@ -66,25 +58,25 @@ pub(super) async fn revocations_since(
     cursor: Cursor,
     wait: Duration,
 ) -> Result<RevocationPage, StoreError> {
-    // A wait without end is as good as one of a year.
+    // The longest wait, so that its end can be computed.
     let until = Instant::now() + wait.min(Duration::from_secs(365 * 24 * 3600));
     let mut places = places(&cursor)?;
     loop {
-        let endings = read(inner, &mut places).await?;
+        let revocations = read(inner, &mut places).await?;
         let left = until.saturating_duration_since(Instant::now());
-        if !endings.entries.is_empty() || left.is_zero() {
-            return Ok(endings);
+        if !revocations.entries.is_empty() || left.is_zero() {
+            return Ok(revocations);
         }
         if inner.connection.opener().is_cluster() {
-            sleep(GLANCE.min(left)).await;
+            sleep(POLL_INTERVAL.min(left)).await;
         } else {
             wait_for_news(inner, &places, left.min(LONGEST_BLOCK)).await?;
         }
     }
 }
 
-/// Asks every part for something. What cannot be read there stops who follows the log, and nobody from starting: without a
-/// fresh log everybody looks sessions up.
+/// Reads every part once. An entry that cannot be read stops the readers of the log, and does not stop an instance from
+/// starting: without a fresh log, sessions are looked up.
 pub(super) async fn probe(inner: &Inner) -> Result<(), StoreError> {
     let feeds = inner.keys.feeds();
     let parts = feeds.iter().map(|feed| texts(inner, feed, "-", SHARE));
@@ -96,13 +88,13 @@ pub(super) async fn probe(inner: &Inner) -> Result<(), StoreError> {
     {
         tracing::warn!(
             target: "auth_tower::store",
-            "the log of endings has an entry that this version cannot read: until it is trimmed, sessions are looked up instead"
+            "the revocation log has an entry that this version cannot read: until it is trimmed, sessions are looked up instead"
         );
     }
     Ok(())
 }
 
-/// What all streams hold after `places`, which are moved on.
+/// The entries of all streams after `places`, which are moved on.
 async fn read(inner: &Inner, places: &mut Places) -> Result<RevocationPage, StoreError> {
     let feeds = inner.keys.feeds();
     let pages = feeds
@@ -110,7 +102,7 @@ async fn read(inner: &Inner, places: &mut Places) -> Result<RevocationPage, Stor
         .zip(&*places)
         .map(|(feed, place)| page(inner, feed, place.as_ref()));
     let pages = try_join_all(pages).await?;
-    let mut endings = RevocationPage {
+    let mut revocations = RevocationPage {
         entries: Vec::new(),
         cursor: Cursor::start(),
         complete: pages.iter().all(|page| page.complete),
@@ -121,13 +113,13 @@ async fn read(inner: &Inner, places: &mut Places) -> Result<RevocationPage, Stor
             .unwrap_or(Timestamp::from_millis(0)),
     };
     for (page, place) in pages.into_iter().zip(places.iter_mut()) {
-        endings.entries.extend(page.entries);
+        revocations.entries.extend(page.entries);
         *place = page.place;
     }
     // Stable, so that entries of one stream stay in its order if its clock was set back.
-    endings.entries.sort_by_key(|entry| entry.at);
-    endings.cursor = cursor(places);
-    Ok(endings)
+    revocations.entries.sort_by_key(|entry| entry.at);
+    revocations.cursor = cursor(places);
+    Ok(revocations)
 }
 
 async fn page(inner: &Inner, feed: &str, place: Option<&Place>) -> Result<Page, StoreError> {
@@ -147,7 +139,7 @@ impl Page {
         Self {
             complete: entries.len() < SHARE,
             place: entries.last().map(|(place, _)| place.clone()).or(before),
-            entries: entries.into_iter().map(|(_, ending)| ending).collect(),
+            entries: entries.into_iter().map(|(_, revocation)| revocation).collect(),
             now,
         }
     }
@@ -200,12 +192,12 @@ fn entry(value: &Value) -> Result<(Place, RevocationEvent), StoreError> {
         texts.push(text);
     }
     let session = |text: &str| text.parse::<SessionId>().map_err(|_| UNREADABLE);
-    // A later version may say more.
-    let said = |name: &str| match texts.chunks_exact(2).find(|pair| pair.first() == Some(&name)) {
+    // A later version may write more fields.
+    let field = |name: &str| match texts.chunks_exact(2).find(|pair| pair.first() == Some(&name)) {
         Some([_, text]) => Some(*text),
         _ => None,
     };
-    let what = match (said("session"), said("subject"), said("keep")) {
+    let what = match (field("session"), field("subject"), field("keep")) {
         (Some(id), None, None) => Revoked::Session(session(id)?),
         (None, Some(key), Some(keep)) => {
             let subject = subject_key(key).ok_or(UNREADABLE)?;
@@ -217,7 +209,7 @@ fn entry(value: &Value) -> Result<(Place, RevocationEvent), StoreError> {
         }
         _ => return Err(UNREADABLE),
     };
-    let at = said("at").ok_or(UNREADABLE)?;
+    let at = field("at").ok_or(UNREADABLE)?;
     let at = Timestamp::from_millis(at.parse().map_err(|_| UNREADABLE)?);
     let print = print.finalize();
     let place = Place {
@@ -245,27 +237,7 @@ async fn wait_for_news(inner: &Inner, places: &Places, patience: Duration) -> Re
     for place in places {
         command.arg(place.as_ref().map_or("0-0", |place| &*place.number));
     }
-    let number = inner.connection.number();
-    let waiter = {
-        let mut idle = inner.waiters.0.lock();
-        idle.retain(|(of, _)| *of == number);
-        idle.pop()
-    };
-    let mut waiter = match waiter {
-        Some((_, waiter)) => waiter,
-        None => inner.connection.opener().open_apart().await?,
-    };
-    // A waiter that is dropped here, because its caller is gone, closes a connection that the server is still holding.
-    let news: Value = timeout(patience + inner.connection.deadline(), command.query_async(&mut waiter))
-        .await
-        .map_err(|_| StoreError::Timeout)?
-        .map_err(|error| of_step(&error))?;
-    drop(news);
-    let mut idle = inner.waiters.0.lock();
-    if idle.len() < IDLE_WAITERS {
-        idle.push((number, waiter));
-    }
-    Ok(())
+    inner.waiters.wait(&inner.connection, &command, patience).await
 }
 
 const FOREIGN: StoreError = StoreError::Corrupt("the cursor is not of this store");

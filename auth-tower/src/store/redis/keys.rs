@@ -1,16 +1,16 @@
-//! Where things lie: the names of keys, and what shares a slot of a cluster.
+//! The names of keys, and which keys share a slot of a cluster.
 
 use std::fmt::Write as _;
 
 use crate::id::{SessionId, Subject};
 
-/// In how many parts the sessions are kept. An ending and its entry in the log are one step only if they lie in one slot,
-/// so every part has a log of its own, and who follows the log reads them all: few enough for that, and enough for sixteen
-/// masters.
+/// The number of parts that the sessions are kept in. A revocation and its entry in the log are one step only if they lie in one slot,
+/// so every part has a log of its own, and a reader of the log reads them all: few enough for that, and enough for sixteen
+/// primaries.
 pub(super) const PARTS: usize = 16;
 
 /// The hash tags of the parts. Each was chosen so that its slot lies in the middle of its sixteenth of all slots: wherever
-/// a cluster draws its borders, its masters get as many parts as they have slots.
+/// a cluster draws its borders, its primaries get as many parts as they have slots.
 const TAGS: [&str; PARTS] = [
     "18", "4b", "0f", "a0", "d2", "5d", "95", "a1", "e6", "34", "0d", "a2", "d0", "5f", "1b", "48",
 ];
@@ -59,13 +59,13 @@ impl Keys {
         named(self.base(subject.key().routing()), "e:", subject)
     }
 
-    /// The log of endings of the part that these bytes lead to.
+    /// The revocation log of the part that these bytes lead to.
     pub(super) fn feed(&self, routing: [u8; 2]) -> String {
         named(self.base(routing), "f", "")
     }
 
-    /// What is written so that replicas can be waited for.
-    pub(super) fn mark(&self, routing: [u8; 2]) -> String {
+    /// The key that is written so that replicas can be waited for.
+    pub(super) fn marker(&self, routing: [u8; 2]) -> String {
         named(self.base(routing), "w", "")
     }
 
@@ -73,6 +73,11 @@ impl Keys {
     pub(super) fn feeds(&self) -> [String; PARTS] {
         self.bases.each_ref().map(|base| named(base, "f", ""))
     }
+}
+
+/// What is particular to an id among those that share its routing bytes.
+pub(super) fn own(id: &SessionId) -> &[u8] {
+    id.as_bytes().split_at(2).1
 }
 
 /// CRC-16/XMODEM, as the specification of Redis Cluster has it.

@@ -1,4 +1,4 @@
--- KEYS: index. ARGV: shift of the clock, base of the keys, routing bytes, limit, the longest index to sort here, and places
+-- KEYS: index. ARGV: offset of the clock, base of the keys, routing bytes, limit, the longest index to sort here, and places
 -- in the index if the caller sorted them
 local now = clock(ARGV[1])
 local LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
@@ -8,8 +8,8 @@ local function text_of(id)
     for from = 1, #id, 3 do
         local a, b, c = string.byte(id, from, from + 2)
         local bits = a * 65536 + b * 256 + c
-        for shift = 18, 0, -6 do
-            local letter = math.floor(bits / 2 ^ shift) % 64 + 1
+        for bit = 18, 0, -6 do
+            local letter = math.floor(bits / 2 ^ bit) % 64 + 1
             text[#text + 1] = string.sub(LETTERS, letter, letter)
         end
     end

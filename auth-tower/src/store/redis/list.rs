@@ -1,8 +1,9 @@
 //! The sessions of one subject.
 
 use super::error::UNEXPECTED_REPLY;
+use super::inner::Inner;
+use super::replies;
 use super::scripts::{Call, LIST};
-use super::{Inner, replies};
 use crate::clock::Timestamp;
 use crate::id::Subject;
 use crate::session::SessionRecord;
@@ -25,7 +26,7 @@ impl Inner {
     }
 
     /// The newest of a subject's sessions, where they are too many for a script to sort: their places are sorted here, and
-    /// those that are still in the index then are read.
+    /// the sessions that are still in the index then are read.
     async fn list_of_many(
         &self,
         subject: &Subject,
@@ -59,7 +60,7 @@ impl Inner {
     }
 }
 
-/// Those that live and are the subject's: an index that was tampered with lists nothing that is not.
+/// The live records of the subject. An index that was tampered with lists no others.
 fn live(records: Vec<SessionRecord>, subject: &Subject, now: Timestamp) -> impl Iterator<Item = SessionRecord> {
     records.into_iter().filter(move |record| {
         if record.subject != *subject {

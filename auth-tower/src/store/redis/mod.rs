@@ -1,8 +1,9 @@
 //! Sessions in Redis, Valkey or Redis Cluster.
 //!
-//! A session is one packed string under its own key, and stands in an index of its subject by its deadline. It lives while it
-//! is in that index: `end_all` drops the index as a whole, whatever its size, and all that stood in it is left behind. A lost
-//! index therefore signs out, and never brings anything back.
+//! A session is one packed string under its own key, and stands in an index of its subject by its deadline. A session is live
+//! while it is in that index: `end_all` drops the index as a whole, whatever its size, and leaves all sessions in it behind. A
+//! lost index therefore signs out, and never brings a session back.
+
 #![expect(
     clippy::disallowed_methods,
     reason = "the deadline of a call, which no record is dated by"
@@ -12,6 +13,7 @@ mod address;
 mod connection;
 mod error;
 mod feed;
+mod inner;
 mod keys;
 mod list;
 mod open;
@@ -20,6 +22,8 @@ mod records;
 mod replicas;
 mod replies;
 mod scripts;
+mod time;
+mod waiters;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,14 +32,12 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use redis::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use self::connection::Connection;
-use self::keys::{Keys, PARTS};
-use self::options::{ClockOffset, Remembered, millis};
-use self::replicas::Replicas;
-use self::replies::{Left, Seen};
-use self::scripts::{Call, Step};
+use self::inner::Inner;
+use self::keys::{PARTS, own};
+use self::replies::Seen;
+use self::time::millis;
 use super::FEED_PAGE;
 use super::error::StoreError;
 use super::feed::{Cursor, RevocationPage};
@@ -50,12 +52,12 @@ pub use self::options::RedisOptions;
 ///
 /// * Every step is one script and one round trip, and is judged by the server's clock; a cluster is asked twice for a
 ///   session that `end_all` left behind. `end_all` costs the same for one session as for 100,000.
-/// * Keys begin with a prefix (`auth:`); the store touches no others. Redis forgets what is over by itself.
-/// * On a cluster the sessions lie in 16 slots, spread evenly, each with its own log of endings. While a slot is being moved
+/// * Keys begin with a prefix (`auth:`); the store touches no others. Redis forgets sessions that are over by itself.
+/// * On a cluster the sessions lie in 16 slots, spread evenly, each with its own revocation log. While a slot is being moved
 ///   by `CLUSTER SETSLOT`, its sessions may be answered with [`StoreError::Unavailable`] until it has arrived.
-/// * Every call has a deadline (2 s unless [`RedisOptions::with_deadline`] says otherwise). A lost connection is replaced by
-///   the next call that needs it; while the server is away, calls fail at once, and the server is tried again every half
-///   second at most.
+/// * Every call has the deadline of the [`Auth`](crate::Auth) that makes it, and 2 s outside of one. The next call replaces a
+///   lost connection. While the server is away, calls fail at once, and one of them tries the server again every half second
+///   at most.
 ///
 /// # What Redis must be told
 ///
@@ -64,13 +66,13 @@ pub use self::options::RedisOptions;
 /// * `appendonly yes` with `appendfsync always`, and nothing that was answered is lost by a crash or a power cut.
 ///   With `everysec`, the default, a power cut may take the last second with it, and a crash of the process nothing. Without an append-only
 ///   file a restart signs people out and may bring ended sessions back: connecting warns.
-/// * A replica that is promoted may lack the last writes. A lost rotation is healed by the rules; a lost sign-in has to be
-///   repeated; **a lost ending is a session that lives again**. [`RedisOptions::with_replicas`] makes endings wait for
+/// * A replica that is promoted may lack the last writes. A lost rotation is repaired by the rules; a lost sign-in has to be
+///   repeated; **a lost revocation is a session that lives again**. [`RedisOptions::with_replicas`] makes revocations wait for
 ///   replicas, which makes such a loss unlikely, though not impossible: a replica that has it must be the one that is
-///   promoted. Instances that read the ending from the log refuse the session for as long as its access tokens live.
+///   promoted. Instances that read the revocation from the log refuse the session for as long as its access tokens live.
 /// * `min-replicas-to-write 1` and `min-replicas-max-lag 10` stop a primary that was cut off from answering for long.
-/// * `maxmemory-policy noeviction`, or no `maxmemory`: a server that evicts keys forgets sessions and endings at will, so
-///   connecting refuses it.
+/// * `maxmemory-policy noeviction`, or no `maxmemory`: a server that evicts keys forgets sessions and revocations at will, so
+///   connecting refuses such a server.
 ///
 /// So: `appendonly yes`, `appendfsync always` (or `everysec` with a replica and `with_replicas(1)`), `noeviction`.
 ///
@@ -88,7 +90,7 @@ pub use self::options::RedisOptions;
 /// # }
 /// ```
 ///
-/// What nobody listens at is refused in words:
+/// An address without a server is refused with a reason:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -103,18 +105,8 @@ pub use self::options::RedisOptions;
 #[derive(Clone)]
 pub struct RedisStore(Arc<Inner>);
 
-struct Inner {
-    connection: Connection,
-    /// Those that must have an ending before it is answered.
-    replicas: Option<Arc<Replicas>>,
-    keys: Keys,
-    remembered: Remembered,
-    clock_offset: ClockOffset,
-    waiters: feed::Waiters,
-}
-
-/// How many marks of one call are under way at once.
-const MARKS_AT_ONCE: usize = 64;
+/// How many acknowledgements of one call are under way at once.
+const ACKNOWLEDGED_AT_ONCE: usize = 64;
 
 impl RedisStore {
     /// Connects to `redis://`, `rediss://` (TLS), `redis+cluster://` or `rediss+cluster://`, followed by
@@ -131,58 +123,6 @@ impl RedisStore {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore").finish_non_exhaustive()
-    }
-}
-
-/// What is particular to an id among those that share its routing bytes.
-fn own(id: &SessionId) -> &[u8] {
-    id.as_bytes().split_at(2).1
-}
-
-impl Inner {
-    /// A call that begins with the clock's clock_offset and the retention, as nearly all do.
-    fn call(&self, step: &'static Step, keys: &[&str]) -> Call {
-        step.on(keys)
-            .arg(self.clock_offset.millis())
-            .arg(self.remembered.millis())
-    }
-
-    /// A call on one session.
-    fn call_on(&self, step: &'static Step, id: &SessionId, more_keys: &[&str]) -> Call {
-        let session = self.keys.session(id);
-        let mut keys = vec![&*session];
-        keys.extend_from_slice(more_keys);
-        self.call(step, &keys).arg(self.keys.base(id.routing())).arg(own(id))
-    }
-
-    /// Asks for a session; `call` is given the keys to add to those of the step.
-    ///
-    /// That it is not in its subject's index is believed only of a script that was given the index as a key: of other keys a
-    /// cluster does not say that they have left with their slot, or are yet to come.
-    async fn seen(&self, id: SessionId, call: impl Fn(&[&str]) -> Call) -> Result<Option<Seen>, StoreError> {
-        let ask = async |call: Call| replies::seen(id, &self.connection.call(&call).await?);
-        let asked = async {
-            let seen = ask(call(&[])).await?;
-            let Some(doubtful) = seen.as_ref().filter(|seen| seen.left != Left::No) else {
-                return Ok(seen);
-            };
-            if !self.connection.opener().is_cluster() {
-                return Ok(seen);
-            }
-            let subject = &doubtful.record.subject;
-            ask(call(&[&self.keys.index(subject), &self.keys.epochs(subject)])).await
-        };
-        let seen = timeout(self.connection.deadline(), asked).await;
-        let seen = seen.unwrap_or(Err(StoreError::Timeout))?;
-        Ok(seen.filter(|seen| seen.left != Left::Forgotten))
-    }
-
-    /// Waits for the replicas, if that is wanted; the ending is in force whatever comes of it.
-    async fn replicated(&self, routing: [u8; 2], until: Instant) -> Result<(), StoreError> {
-        match &self.replicas {
-            Some(replicas) => replicas.have_all(routing, until).await,
-            None => Ok(()),
-        }
     }
 }
 
@@ -250,18 +190,18 @@ impl SessionStore for RedisStore {
         }))
     }
 
-    async fn acknowledge(&self, marks: Vec<Acknowledgement>) -> Result<(), StoreError> {
+    async fn acknowledge(&self, acknowledgements: Vec<Acknowledgement>) -> Result<(), StoreError> {
         let inner = &*self.0;
-        let calls = marks.into_iter().map(async |mark| {
-            let call = inner.call_on(&scripts::MARK_SEEN, &mark.id, &[]).arg(mark.generation);
+        let calls = acknowledgements.into_iter().map(async |one| {
+            let call = inner.call_on(&scripts::ACKNOWLEDGE, &one.id, &[]).arg(one.generation);
             match inner.connection.call_beside(&call).await {
-                // The others are as good as ever, and who asks for this one is told.
+                // The other sessions are sound, and a caller that asks for this one gets the error.
                 Err(StoreError::Corrupt(_)) => Ok(()),
                 answer => answer.map(drop),
             }
         });
         stream::iter(calls)
-            .buffer_unordered(MARKS_AT_ONCE)
+            .buffer_unordered(ACKNOWLEDGED_AT_ONCE)
             .try_collect::<()>()
             .await
     }
@@ -295,7 +235,7 @@ impl SessionStore for RedisStore {
             inner.keys.epochs(subject),
             inner.keys.feed(key.routing()),
         ];
-        // Somebody else's session is not kept; its key may lie in another slot.
+        // A session of another subject is not kept. Its key may lie in another slot.
         let keep = keep.filter(|id| id.routing() == key.routing());
         keys.extend(keep.map(|id| inner.keys.session(&id)));
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();

@@ -17,10 +17,13 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::address::Location;
 use super::connection::{CONNECTING, Connection, Opener, single};
 use super::error::{Fault, refuse};
+use super::inner::Inner;
 use super::keys::Keys;
-use super::options::{RedisOptions, Remembered};
+use super::options::RedisOptions;
 use super::replicas::Replicas;
-use super::{Inner, RedisStore, feed};
+use super::time::Remembered;
+use super::waiters::Waiters;
+use super::{RedisStore, address, feed};
 use crate::store::error::StoreError;
 
 /// How long opening may take in all, a server that is still loading its data included.
@@ -29,7 +32,25 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The first version whose scripts can say that they may run without memory, and are refused by replicas.
 const OLDEST: u32 = 7;
 
-pub(super) async fn open(location: Location, options: RedisOptions) -> Result<RedisStore, StoreError> {
+impl RedisOptions {
+    /// Opens the store; see [`RedisStore::connect`].
+    ///
+    /// # Errors
+    /// As [`RedisStore::connect`].
+    pub async fn connect(mut self, address: impl AsRef<str>) -> Result<RedisStore, StoreError> {
+        let location = address::parse(address.as_ref())?;
+        self.prefix = address::prefix(location.prefix.as_deref().unwrap_or(&self.prefix))?;
+        if self.root_certificates.is_some() && !location.is_tls {
+            return Err(refuse(
+                "root certificates are for rediss:// and rediss+cluster://",
+                None,
+            ));
+        }
+        open(location, self).await
+    }
+}
+
+async fn open(location: Location, options: RedisOptions) -> Result<RedisStore, StoreError> {
     let until = Instant::now() + PATIENCE;
     if location.is_tls {
         choose_tls()?;
@@ -51,9 +72,9 @@ pub(super) async fn open(location: Location, options: RedisOptions) -> Result<Re
         keys,
         remembered: Remembered::new(options.retention),
         clock_offset: options.clock_offset,
-        waiters: feed::Waiters::default(),
+        waiters: Waiters::default(),
     }));
-    // Every part is asked once: a user without rights, a replica, a cluster with holes show here.
+    // Each part is read once, which shows a user without rights, a replica, and a cluster with holes.
     match timeout_at(until, feed::probe(&store.0)).await {
         Ok(Ok(())) => Ok(store),
         Ok(Err(error)) => Err(restate(error)),
@@ -89,10 +110,10 @@ fn opener(location: &Location, options: &RedisOptions) -> RedisResult<Opener> {
     let mut builder = ClusterClientBuilder::new(location.nodes.iter().cloned())
         .tcp_settings(redis::io::tcp::TcpSettings::default().set_nodelay(true))
         .connection_timeout(CONNECTING)
-        // Each call has a deadline of its own here.
+        // A connection for calls is opened with a longer one where a call may take longer.
         .response_timeout(options.deadline * 2)
         .overall_response_timeout(None)
-        // Redirections, and a slot that is being moved, are followed by the client for as long as a call may take.
+        // The client follows redirections, and waits for a slot that is being moved, for as long as a call may take.
         .retries(10)
         .min_retry_wait(10)
         .max_retry_wait(200);
@@ -110,13 +131,13 @@ fn client(node: &ConnectionInfo, is_tls: bool, certificates: TlsCertificates) ->
     }
 }
 
-/// Asks the servers what they are.
+/// Reads what the servers are.
 async fn examine(location: &Location, options: &RedisOptions, until: Instant) -> Result<(), StoreError> {
     let Some(first) = first_answer(location, options, until).await? else {
         return Ok(());
     };
     judge(&first, location.is_cluster)?;
-    // Each keeps a part of the sessions, and has settings of its own.
+    // Each primary keeps a part of the sessions, and has settings of its own.
     let opener = opener(location, options).map_err(|error| refusal(Fault::of(&error)))?;
     let all = match opener {
         Opener::Single(_) => vec![first],
@@ -137,7 +158,7 @@ async fn examine(location: &Location, options: &RedisOptions, until: Instant) ->
     Ok(())
 }
 
-/// What each primary of a cluster says of itself.
+/// The `INFO` of each primary of a cluster.
 async fn primaries(client: &ClusterClient) -> RedisResult<Vec<String>> {
     let mut connection = client.get_async_connection().await?;
     let everywhere = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
@@ -146,7 +167,7 @@ async fn primaries(client: &ClusterClient) -> RedisResult<Vec<String>> {
     Ok(answers.into_values().collect())
 }
 
-/// What the first of the named servers that answers says; nothing if it may not say.
+/// The `INFO` of the first of the named servers that answers; `None` if the user may not run it.
 async fn first_answer(
     location: &Location,
     options: &RedisOptions,
@@ -175,7 +196,7 @@ async fn first_answer(
                 Fault::Forbidden => {
                     tracing::warn!(
                         target: "auth_tower::store",
-                        "the user may not run INFO, so nobody knows whether this server evicts sessions or saves them"
+                        "the user may not run INFO, so the store cannot check whether this server evicts sessions or saves them"
                     );
                     return Ok(None);
                 }
@@ -190,7 +211,7 @@ async fn first_answer(
     Err(refusal(unreachable))
 }
 
-/// What a server says of itself: whether the store can keep its promises there.
+/// Judges by a server's `INFO` whether the store can keep its promises there.
 fn judge(info: &str, is_cluster: bool) -> Result<(), StoreError> {
     let version = info_field(info, "redis_version").and_then(|version| version.split('.').next()?.parse::<u32>().ok());
     if version.is_none_or(|version| version < OLDEST) {
@@ -221,7 +242,7 @@ fn judge(info: &str, is_cluster: bool) -> Result<(), StoreError> {
         && info_field(info, "maxmemory_policy").is_some_and(|policy| policy != "noeviction");
     if evicts {
         return Err(refuse(
-            "the server evicts keys when its memory is full, and with them sessions and endings; set maxmemory-policy to \
+            "the server evicts keys when its memory is full, and with them sessions and revocations; set maxmemory-policy to \
              noeviction, or maxmemory to 0",
             None,
         ));
@@ -244,7 +265,7 @@ fn restate(error: StoreError) -> StoreError {
         },
         StoreError::Timeout => refusal(Fault::Silent),
         StoreError::Corrupt(_) => refuse(
-            "a key of this store holds something else; choose a prefix that nobody else uses",
+            "a key of this store holds something else; choose a prefix that nothing else uses",
             None,
         ),
         other => other,
@@ -259,7 +280,7 @@ fn refusal(fault: Fault) -> StoreError {
         }
         Fault::Lost | Fault::Protocol => "what listens there is no Redis, or wants TLS (rediss://); check the address",
         Fault::Tls => {
-            "no TLS connection comes about; check that the server speaks TLS, and by whom its certificate is signed"
+            "no TLS connection can be made; check that the server speaks TLS, and which authority has signed its certificate"
         }
         Fault::Denied => "the server asks for another user or password; put them into the address",
         Fault::Forbidden => {

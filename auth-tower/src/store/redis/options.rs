@@ -1,25 +1,25 @@
-//! How a server is reached and used.
+//! How a server is used.
 
+#[cfg(feature = "conformance")]
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+#[cfg(feature = "conformance")]
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
-use super::error::refuse;
-use super::{RedisStore, address, open};
+use super::time::ClockOffset;
 use crate::config::defaults;
-use crate::store::error::StoreError;
-use crate::store::session::Retention;
 
-/// Settings of a [`RedisStore`], for those who need other than the defaults.
+/// The longest time that a session may live or be remembered.
+const LONGEST: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// Settings of a [`RedisStore`](super::RedisStore), for applications that need other than the defaults.
 ///
 /// ```no_run
 /// # async fn open() -> Result<(), auth_tower::store::StoreError> {
 /// use auth_tower::RedisOptions;
-/// use std::time::Duration;
 ///
 /// let store = RedisOptions::new()
 ///     .with_prefix("shop:")
-///     .with_deadline(Duration::from_millis(500))
 ///     .with_replicas(1)
 ///     .connect("rediss://:password@cache.example.com")
 ///     .await?;
@@ -39,12 +39,11 @@ pub struct RedisOptions {
 }
 
 impl RedisOptions {
-    /// The prefix `auth:`, a deadline of 2 s, up to 1,024 waiting calls, no waiting for replicas, the system's root
-    /// certificates.
+    /// The prefix `auth:`, up to 1,024 waiting calls, no waiting for replicas, the system's root certificates.
     pub fn new() -> Self {
         Self {
             prefix: "auth:".to_owned(),
-            deadline: Duration::from_secs(2),
+            deadline: defaults::STORE_DEADLINE,
             queue: 1_024,
             replicas: 0,
             root_certificates: None,
@@ -61,26 +60,26 @@ impl RedisOptions {
         self
     }
 
-    /// How long a call may take before it is given up: 10 ms at least, 60 s at most, 2 s by default. The server may
-    /// nevertheless have done what it was asked.
+    /// How long a call may take that comes from outside of an [`Auth`](crate::Auth): for tests, whose calls come from there.
+    #[cfg(feature = "conformance")]
+    #[doc(hidden)]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline.clamp(Duration::from_millis(10), Duration::from_secs(60));
         self
     }
 
     /// How many calls may be under way at once: 1 at least, 1,024 by default. One more fails at once with
-    /// [`StoreError::Unavailable`].
+    /// [`StoreError::Unavailable`](crate::store::StoreError::Unavailable).
     pub fn with_queue(mut self, calls: usize) -> Self {
         self.queue = calls.clamp(1, 1_000_000);
         self
     }
 
-    /// How many replicas must have an ending before it is answered: none by default. They are waited for on a connection of
-    /// its own.
+    /// How many replicas must have a revocation before it is answered: none by default. A connection of its own waits for them.
     ///
-    /// If fewer have it within the deadline, the call fails with [`StoreError::Timeout`]; the ending is in force on the
-    /// primary and in the log all the same, and asking again waits for the replicas again. See [`RedisStore`] for what this
-    /// is good for.
+    /// If fewer replicas have it within the deadline, the call fails with
+    /// [`StoreError::Timeout`](crate::store::StoreError::Timeout). The revocation is in force on the primary and in the log all
+    /// the same, and another call waits for the replicas again. See [`RedisStore`](super::RedisStore) for what this is good for.
     pub fn with_replicas(mut self, replicas: u32) -> Self {
         self.replicas = replicas;
         self
@@ -92,35 +91,19 @@ impl RedisOptions {
         self
     }
 
-    /// For how long sessions that are over are remembered until the first [`purge`](super::super::SessionStore::purge) says
-    /// otherwise, as Redis is told with every write when it may forget: 24 h by default, 400 days at most.
+    /// How long sessions that are over are remembered until the first [`purge`](super::super::SessionStore::purge) sets another
+    /// span: 24 h by default, 400 days at most. Redis is told with every write when it may forget the session.
     pub fn with_retention(mut self, retention: Duration) -> Self {
         self.retention = retention.min(LONGEST);
         self
     }
 
-    /// Adds to the server's clock what `clock_offset` says, so that a test need not wait.
+    /// Adds `clock_offset` milliseconds to the server's clock, so that a test need not wait.
     #[cfg(feature = "conformance")]
     #[doc(hidden)]
     pub fn with_shifted_clock(mut self, clock_offset: Arc<AtomicI64>) -> Self {
-        self.clock_offset = ClockOffset(Some(clock_offset));
+        self.clock_offset = ClockOffset::of(clock_offset);
         self
-    }
-
-    /// Opens the store; see [`RedisStore::connect`].
-    ///
-    /// # Errors
-    /// As [`RedisStore::connect`].
-    pub async fn connect(mut self, address: impl AsRef<str>) -> Result<RedisStore, StoreError> {
-        let location = address::parse(address.as_ref())?;
-        self.prefix = address::prefix(location.prefix.as_deref().unwrap_or(&self.prefix))?;
-        if self.root_certificates.is_some() && !location.is_tls {
-            return Err(refuse(
-                "root certificates are for rediss:// and rediss+cluster://",
-                None,
-            ));
-        }
-        open::open(location, self).await
     }
 }
 
@@ -128,43 +111,4 @@ impl Default for RedisOptions {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The longest time that a session may live or be remembered.
-const LONGEST: Duration = Duration::from_secs(400 * 24 * 3600);
-
-/// Milliseconds that are added to the server's clock. None but tests have any.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ClockOffset(Option<Arc<AtomicI64>>);
-
-impl ClockOffset {
-    pub(super) fn millis(&self) -> i64 {
-        self.0
-            .as_ref()
-            .map_or(0, |clock_offset| clock_offset.load(Ordering::SeqCst))
-    }
-}
-
-/// For how long sessions that are over are remembered, as the last purge said.
-#[derive(Debug)]
-pub(super) struct Remembered(AtomicU64);
-
-impl Remembered {
-    pub(super) fn new(retention: Duration) -> Self {
-        Self(AtomicU64::new(millis(retention)))
-    }
-
-    pub(super) fn set(&self, retention: Retention) {
-        self.0.store(millis(retention.sessions), Ordering::Relaxed);
-    }
-
-    pub(super) fn millis(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Whole milliseconds, no more than the scripts can reckon with.
-pub(super) fn millis(duration: Duration) -> u64 {
-    const FAR: u64 = 1 << 46;
-    u64::try_from(duration.as_millis()).map_or(FAR, |millis| millis.min(FAR))
 }

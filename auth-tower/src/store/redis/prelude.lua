@@ -1,5 +1,5 @@
--- What every script shares. A record is a head of fixed width, whose fields the scripts read, and a tail, which only the
--- subject's name is taken from.
+-- The functions that every script shares. A record is a head of fixed width, whose fields the scripts read, and a tail, of
+-- which they read only the subject's name.
 
 local FORMAT = 1
 -- format, ended, flags, current, confirmed, created, last seen, rotated, idle end, absolute end, ended at, epoch; while it
@@ -8,9 +8,9 @@ local HEAD = '>BBBI4I4I6I6I6I6I6I6I6'
 local HEAD_LEN = 53
 local SEEN, ROTATED = 1, 2
 
-local function clock(shift)
+local function clock(offset)
     local time = redis.call('TIME')
-    return time[1] * 1000 + math.floor(time[2] / 1000) + shift
+    return time[1] * 1000 + math.floor(time[2] / 1000) + offset
 end
 
 local function readable(packed)
@@ -31,7 +31,7 @@ local function place_of(packed, id)
     return string.sub(packed, 12, 17) .. id
 end
 
--- When a session of this epoch was left behind; nothing if that is longer ago than anybody remembers.
+-- When a session of this epoch was left behind; nil if that is longer ago than the epochs are remembered.
 local function left_at(epochs, epoch)
     if not epochs or epoch < struct.unpack('>I6', epochs) then
         return nil
@@ -45,8 +45,8 @@ local function left_at(epochs, epoch)
     return nil
 end
 
--- What is answered of how a session stands: that it was left behind, and whether anybody remembers. Who asked has to make sure
--- of it, as a key that a cluster is moving looks as if it did not exist, and the server says so only of those in KEYS.
+-- How replies tell that a session was left behind, and whether its epoch is still remembered. The caller has to confirm it,
+-- because a key that a cluster is moving looks as if it did not exist, and the server reports that only for keys in KEYS.
 local LEFT = {left = 1, forgotten = 2}
 
 -- The session of KEYS[1]: its record and how it stands ('live', 'over', 'left', 'forgotten' or 'unreadable'), or nothing.

@@ -1,12 +1,12 @@
-//! Records as packed strings. What a record says is believed only if all of it makes sense.
+//! Records as packed strings. A record is believed only if all of it makes sense.
 //!
 //! The head has a fixed width, so that the scripts can read it (see `prelude.lua`); the tail is the subject, the client and
 //! what signed in. Numbers are big-endian, moments 48 bits of milliseconds.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::options::millis;
-use super::own;
+use super::keys::own;
+use super::time::millis;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, Subject};
 use crate::session::rotation::Rotation;
@@ -17,13 +17,13 @@ use crate::store::session::{Advance, NewSession};
 /// The form in which this version writes records, as in `prelude.lua`. One of a later form is refused, not guessed at.
 const FORMAT: u8 = 1;
 
-/// A record that could not be read when its session was ended.
+/// The first byte of a record that could not be read when its session was ended.
 const ENDED_UNREAD: u8 = 255;
 
 const SEEN: u8 = 1;
 const ROTATED: u8 = 2;
 
-/// The length of a text that is not there.
+/// The length of an absent text.
 const NONE: u16 = u16::MAX;
 
 /// What follows the head in the record of a new session.
@@ -72,11 +72,11 @@ pub(super) fn record(id: SessionId, packed: &[u8], left: bool) -> Result<Session
     }
     let ended = match rest.byte()? {
         0 => left.then_some(EndReason::AllEnded),
-        code => Some(EndReason::from_code(code).ok_or(StoreError::Corrupt("its ending has no known reason"))?),
+        code => Some(EndReason::from_code(code).ok_or(StoreError::Corrupt("its revocation has no known reason"))?),
     };
     let flags = rest.byte()?;
     if flags & !(SEEN | ROTATED) != 0 {
-        return Err(StoreError::Corrupt("it has a mark that this version does not know"));
+        return Err(StoreError::Corrupt("it has a flag that this version does not know"));
     }
     let rotated = flags & ROTATED != 0;
     let (current, confirmed) = (rest.generation()?, rest.generation()?);
@@ -119,7 +119,7 @@ pub(super) fn record(id: SessionId, packed: &[u8], left: bool) -> Result<Session
     })
 }
 
-/// A step as `advance.lua` reads it: what it reckons with, and what the record will begin with if the step is taken.
+/// A step as `advance.lua` reads it: the numbers that the script judges by, and the head of the record if the step is taken.
 pub(super) fn step(clock_offset: i64, retention: u64, id: &SessionId, step: &Advance) -> Vec<u8> {
     let distance = if step.unless_within.is_zero() {
         -1

@@ -1,8 +1,9 @@
 //! Waiting until replicas have what was written.
 //!
-//! `WAIT` keeps everything that comes after it on its connection waiting, so it has a connection of its own, where a write of
-//! no consequence comes before it: who has that has all that the server was told before. Whoever comes while others wait
-//! shares the next such pair, so what waits at the server does not grow while the replicas are away.
+//! `WAIT` blocks all later commands on its connection, so it has a connection of its own. There a write of no consequence
+//! precedes it: a replica that has this write has all earlier writes of the server. Calls that arrive while another waits share
+//! the next such pair, so the commands that wait at the server do not grow in number while the replicas are away.
+
 #![expect(
     clippy::disallowed_methods,
     reason = "the deadline of a call, which no record is dated by"
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use super::connection::Connection;
 use super::error::Fault;
 use super::keys::{Keys, PARTS};
+use crate::store::deadline::with_deadline;
 use crate::store::error::StoreError;
 
 pub(super) struct Replicas {
@@ -30,7 +32,7 @@ pub(super) struct Replicas {
 #[derive(Default)]
 struct Queue {
     asked: AtomicU64,
-    /// The last of them that the replicas are known to have satisfied. Locked by whoever waits at the server.
+    /// The last of them that the replicas are known to have satisfied. Locked by the call that waits at the server.
     satisfied: Arc<Mutex<u64>>,
 }
 
@@ -60,11 +62,14 @@ impl Replicas {
             if *satisfied >= number {
                 return Ok(());
             }
-            // Those who have come by now are satisfied too. In a task, as the turn is not over when its caller gives up.
+            // Calls that have arrived by now are satisfied too. In a task, because the turn goes on when its caller gives up. The
+            // task takes the caller's deadline along.
             let turn = self
                 .clone()
                 .turn(satisfied, queue.asked.load(Ordering::SeqCst), routing, until);
-            tokio::spawn(turn).await.unwrap_or(Err(StoreError::Timeout))
+            tokio::spawn(with_deadline(self.connection.deadline(), turn))
+                .await
+                .unwrap_or(Err(StoreError::Timeout))
         };
         timeout_at(until, satisfied).await.unwrap_or(Err(StoreError::Timeout))
     }
@@ -76,7 +81,7 @@ impl Replicas {
         routing: [u8; 2],
         until: Instant,
     ) -> Result<(), StoreError> {
-        let (mark, slot) = (self.keys.mark(routing), self.keys.slot(routing));
+        let (marker, slot) = (self.keys.marker(routing), self.keys.slot(routing));
         let queues = u32::try_from(self.queues.len()).unwrap_or(u32::MAX);
         let mut count = 0;
         loop {
@@ -86,7 +91,11 @@ impl Replicas {
             }
             // The server gives up first, also if all queues are waited for on one connection.
             let patience = left.mul_f32(0.8) / queues;
-            match self.connection.mark_and_wait(&mark, slot, self.wanted, patience).await {
+            match self
+                .connection
+                .write_and_wait(&marker, slot, self.wanted, patience)
+                .await
+            {
                 Ok(had) if had >= self.wanted => {
                     *satisfied = asked;
                     return Ok(());

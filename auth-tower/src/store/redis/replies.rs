@@ -1,4 +1,4 @@
-//! What the scripts answer.
+//! The replies of the scripts.
 
 use redis::Value;
 
@@ -10,7 +10,7 @@ use crate::session::SessionRecord;
 use crate::store::error::StoreError;
 use crate::store::session::{AllEnded, Found};
 
-/// A session as a script saw it, and when; what else it said follows.
+/// A session as a script saw it, the moment, and the rest of the reply.
 pub(super) struct Seen {
     pub(super) record: SessionRecord,
     pub(super) now: Timestamp,
@@ -27,7 +27,7 @@ impl Seen {
     }
 }
 
-/// Whether a session was left behind, as `LEFT` in `prelude.lua` says it.
+/// Whether a session was left behind, as `LEFT` in `prelude.lua` encodes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Left {
     No,
@@ -35,10 +35,10 @@ pub(super) enum Left {
     Forgotten,
 }
 
-/// What precedes the record in the answer to a step that was taken: what its successor begins with.
+/// The length of the successor's head, which precedes the record in the reply to a step that was taken.
 const MOVED: usize = 35;
 
-/// `None` if the script knows of no such session.
+/// `None` if there is no such session.
 pub(super) fn seen(id: SessionId, answer: &Value) -> Result<Option<Seen>, StoreError> {
     let parts = match answer {
         Value::Nil => return Ok(None),
@@ -100,7 +100,7 @@ pub(super) fn list(answer: &Value) -> Result<(Timestamp, Option<Vec<SessionRecor
                 let id = <[u8; 18]>::try_from(&id[..]).map_err(|_| UNEXPECTED_REPLY)?;
                 match records::record(SessionId::from_bytes(id), packed, false) {
                     Ok(record) => records.push(record),
-                    // The owner's other sessions are as good as ever.
+                    // The subject's other sessions are sound.
                     Err(_) => left_out(),
                 }
             }

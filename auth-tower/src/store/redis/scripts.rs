@@ -1,8 +1,8 @@
 //! The steps, as scripts: each is one round trip, and one atomic step on the server.
 //!
 //! A script is called by its hash; a server that does not know it (yet, or after a restart) is given the text. All are
-//! declared as writers, also those that only read, so that a replica refuses them: what it says may be old. None but the one
-//! that begins a session is refused for want of memory.
+//! declared as writers, also those that only read, so that a replica refuses them, whose data may be old. The server refuses only
+//! the script that begins a session for want of memory.
 
 use std::sync::LazyLock;
 
@@ -30,7 +30,7 @@ pub(super) static ADVANCE: LazyLock<Step> = script!(
     include_str!("advance.lua"),
     include_str!("advance_not.lua")
 );
-pub(super) static MARK_SEEN: LazyLock<Step> = script!("#!lua flags=allow-oom", "acknowledge.lua");
+pub(super) static ACKNOWLEDGE: LazyLock<Step> = script!("#!lua flags=allow-oom", "acknowledge.lua");
 pub(super) static END: LazyLock<Step> = script!("#!lua flags=allow-oom", "end.lua");
 pub(super) static END_ALL: LazyLock<Step> = script!("#!lua flags=allow-oom", "end_all.lua");
 pub(super) static LIST: LazyLock<Step> = script!("#!lua flags=allow-oom", "list.lua");

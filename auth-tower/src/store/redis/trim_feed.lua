@@ -1,8 +1,8 @@
--- KEYS: feed. ARGV: shift of the clock, retention, the most entries to remove
+-- KEYS: feed. ARGV: offset of the clock, retention, the most entries to remove
 local before = clock(ARGV[1]) - ARGV[2]
 local old, last = 0, nil
 for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', ARGV[3])) do
-    -- By the entry's own word, and by its number if it has none.
+    -- By the entry's field `at`, and by its number if it has none.
     local at
     for field = 1, #entry[2] - 1, 2 do
         at = at or entry[2][field] == 'at' and tonumber(entry[2][field + 1])

@@ -1,4 +1,4 @@
-//! The log of feed: reading it, and noticing what others write into it.
+//! The revocation log: reading it, and noticing what other processes write into it.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -8,20 +8,20 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
 use super::error::of_step;
-use super::reader::ReadTransaction;
+use super::transaction::ReadTransaction;
 use super::{open, rows};
 use crate::store::FEED_PAGE;
 use crate::store::error::StoreError;
 use crate::store::feed::{Cursor, RevocationPage};
 
-/// How often the file is asked whether another process has written to it, while somebody waits for feed.
-const GLANCE: Duration = Duration::from_millis(50);
+/// How often the file is checked for writes of other processes while a reader waits for revocations.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-const PAGE: &str = "SELECT seq, session, subject, keep, at FROM auth_endings WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+const PAGE: &str = "SELECT seq, session, subject, keep, at FROM auth_revocations WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
-const LAST: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'auth_endings'";
+const LAST: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'auth_revocations'";
 
-/// The number of the last ending that is known to be committed.
+/// The number of the last revocation that is known to be committed.
 #[derive(Clone)]
 pub(super) struct LastRevocation(watch::Sender<i64>);
 
@@ -40,7 +40,7 @@ impl LastRevocation {
         });
     }
 
-    /// Returns when an ending after `number` is known. While anybody waits, the file is watched.
+    /// Returns when a revocation after `number` is known. The file is polled while a caller waits here.
     pub(super) async fn after(&self, number: i64, watcher: impl FnOnce()) {
         let mut last = self.0.subscribe();
         watcher();
@@ -53,7 +53,7 @@ impl LastRevocation {
     }
 }
 
-/// The number of the last ending ever appended, as this connection sees it.
+/// The number of the last revocation ever appended, as this connection sees it.
 pub(super) fn last(connection: &Connection) -> rusqlite::Result<i64> {
     let last = connection
         .prepare_cached(LAST)?
@@ -71,17 +71,21 @@ pub(super) fn place(log_id: &str, cursor: &Cursor) -> Result<i64, StoreError> {
         .split_once('.')
         .and_then(|(log, number)| Some((log, number.parse().ok()?)))
         .ok_or(StoreError::Corrupt("the cursor is not of this store"))?;
-    // Another file has taken this one's place: everything in it is news.
+    // Another file has taken this one's place: all of its entries are new.
     Ok(if log == log_id { number } else { 0 })
 }
 
 /// A page of the log, and the number that it ends with.
-pub(super) fn page(look: &ReadTransaction<'_>, log_id: &str, after: i64) -> Result<(RevocationPage, i64), StoreError> {
-    let now = look.clock.now();
+pub(super) fn page(
+    transaction: &ReadTransaction<'_>,
+    log_id: &str,
+    after: i64,
+) -> Result<(RevocationPage, i64), StoreError> {
+    let now = transaction.clock.now();
     // One snapshot for both queries.
-    let snapshot = look.connection.unchecked_transaction().map_err(of_step)?;
+    let snapshot = transaction.connection.unchecked_transaction().map_err(of_step)?;
     // A file that was restored from a copy numbers anew what it has lost.
-    let after = if after > last(look.connection).map_err(of_step)? {
+    let after = if after > last(transaction.connection).map_err(of_step)? {
         0
     } else {
         after
@@ -90,7 +94,7 @@ pub(super) fn page(look: &ReadTransaction<'_>, log_id: &str, after: i64) -> Resu
     let mut reached = after;
     let mut complete = true;
     {
-        let mut statement = look.prepare(PAGE)?;
+        let mut statement = transaction.prepare(PAGE)?;
         let limit = i64::try_from(FEED_PAGE + 1).unwrap_or(i64::MAX);
         let mut rows = statement.query(params![after, limit]).map_err(of_step)?;
         while let Some(row) = rows.next().map_err(of_step)? {
@@ -98,34 +102,34 @@ pub(super) fn page(look: &ReadTransaction<'_>, log_id: &str, after: i64) -> Resu
                 complete = false;
                 break;
             }
-            let (number, ending) = rows::ending(row)?;
-            entries.push(ending);
+            let (number, revocation) = rows::revocation(row)?;
+            entries.push(revocation);
             reached = number;
         }
     }
     snapshot.finish().map_err(of_step)?;
-    let feed = RevocationPage {
+    let page = RevocationPage {
         entries,
         cursor: Cursor::at(format!("{log_id}.{reached}")),
         complete,
         now,
     };
-    Ok((feed, reached))
+    Ok((page, reached))
 }
 
-/// Looks at the file now and then while somebody waits for feed, and sleeps while nobody does. Ends with the last handle.
-pub(super) fn watch(path: PathBuf, patience: Duration, last_revocation: &LastRevocation, calls: &Receiver<()>) {
+/// Polls the file while a reader waits for revocations, and sleeps otherwise. Ends with the last handle.
+pub(super) fn watch(path: PathBuf, last_revocation: &LastRevocation, calls: &Receiver<()>) {
     let mut file: Option<(Connection, Option<i64>)> = None;
     while calls.recv().is_ok() {
         while last_revocation.is_awaited() {
-            let glanced = match file.take() {
+            let polled = match file.take() {
                 Some(opened) => Ok(opened),
-                None => open::reader(&path, patience).map(|connection| (connection, None)),
+                None => open::reader(&path).map(|connection| (connection, None)),
             }
             .and_then(|(connection, version)| poll(connection, version, last_revocation));
             // After an error, anew at the next poll.
-            file = glanced.ok();
-            match calls.recv_timeout(GLANCE) {
+            file = polled.ok();
+            match calls.recv_timeout(POLL_INTERVAL) {
                 Ok(()) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }

@@ -1,7 +1,7 @@
 //! Sessions in an SQLite file.
 //!
-//! One thread writes, and commits all requests that are waiting for it together; one reads; one looks out for feed that
-//! other processes write into the same file. None of them ever keeps a caller for longer than the deadline.
+//! One thread writes, and commits all requests that are waiting for it together. One thread reads. One thread watches for
+//! revocations that other processes write into the same file. No call takes longer than its deadline.
 
 mod address;
 mod error;
@@ -16,6 +16,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod transaction;
 mod writer;
 
 use std::fmt;
@@ -38,14 +39,15 @@ pub use self::options::SqliteOptions;
 ///
 /// * The file may be the application's own database: every table is named `auth_…`, and the history of its migrations is in
 ///   `auth_migrations`. It is put into WAL mode. It must lie on a local disk, as SQLite asks.
-/// * An ending is on disk when it is answered. A rotation survives a crash of the process at once, and a power cut a moment
-///   later; the rotation rules heal one that was lost.
-/// * Every call has a deadline (2 s unless [`SqliteOptions::with_deadline`] says otherwise); a call that finds too many
-///   waiting before it fails at once. Time is real time, so a runtime whose clock is paused sees timeouts.
+/// * A revocation is on disk when it is answered. A rotation survives a crash of the process at once, and a power cut a moment
+///   later; the rotation rules repair one that was lost.
+/// * Every call has the deadline of the [`Auth`](crate::Auth) that makes it, and 2 s outside of one. A call that was given up
+///   before its turn came is not carried out, and a call that finds too many waiting before it fails at once. Time is real
+///   time, so a runtime whose clock is paused sees timeouts.
 /// * A new file can be read by its owner only (mode 0600). A damaged one is refused and left as it is.
 ///
-/// Clones share their connections, which are closed with the last of them, after what was asked of them is done: dropping it
-/// waits for that, for as long as a call may take. [`close`](Self::close) waits without holding up an async thread.
+/// Clones share their connections, which are closed with the last clone, after its calls are done: dropping the last clone
+/// waits for that, for 2 s at most. [`close`](Self::close) waits without holding up an async thread.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -89,6 +91,24 @@ impl SqliteStore {
     }
 }
 
+impl SqliteOptions {
+    /// Opens the file; see [`SqliteStore::connect`].
+    ///
+    /// # Errors
+    /// As [`SqliteStore::connect`].
+    pub async fn connect(self, location: impl AsRef<Path>) -> Result<SqliteStore, StoreError> {
+        let path = address::parse(location.as_ref())?;
+        let opening = tokio::task::spawn_blocking(move || {
+            let (writer, log_id) = open::prepare(&path, self.deadline)?;
+            Threads::start(path, self, writer, log_id)
+        });
+        let threads = opening.await.map_err(StoreError::unavailable)??;
+        Ok(SqliteStore {
+            threads: threads.into(),
+        })
+    }
+}
+
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteStore").finish_non_exhaustive()
@@ -105,32 +125,36 @@ impl SessionStore for SqliteStore {
     async fn create(&self, session: NewSession) -> Result<SessionRecord, StoreError> {
         session.check()?;
         self.threads
-            .write(Kind::Single, move |work| steps::create(work, &session))
+            .write(Kind::Single, move |transaction| steps::create(transaction, &session))
             .await
     }
 
     async fn find(&self, id: SessionId) -> Result<Option<Found>, StoreError> {
-        self.threads.read(move |look| look.find(&id)).await
+        self.threads.read(move |transaction| transaction.find(&id)).await
     }
 
     async fn advance(&self, id: SessionId, step: Advance) -> Result<Option<Advanced>, StoreError> {
         self.threads
-            .write(Kind::Single, move |work| steps::advance(work, &id, &step))
+            .write(Kind::Single, move |transaction| steps::advance(transaction, &id, &step))
             .await
     }
 
-    async fn acknowledge(&self, marks: Vec<Acknowledgement>) -> Result<(), StoreError> {
-        if marks.is_empty() {
+    async fn acknowledge(&self, acknowledgements: Vec<Acknowledgement>) -> Result<(), StoreError> {
+        if acknowledgements.is_empty() {
             return Ok(());
         }
         self.threads
-            .write(Kind::Several, move |work| steps::acknowledge(work, &marks))
+            .write(Kind::Several, move |transaction| {
+                steps::acknowledge(transaction, &acknowledgements)
+            })
             .await
     }
 
     async fn end(&self, id: SessionId, reason: EndReason) -> Result<Option<Found>, StoreError> {
         self.threads
-            .write(Kind::RevocationEvent, move |work| steps::end(work, &id, reason))
+            .write(Kind::Revocation, move |transaction| {
+                steps::end(transaction, &id, reason)
+            })
             .await?
     }
 
@@ -142,24 +166,26 @@ impl SessionStore for SqliteStore {
     ) -> Result<AllEnded, StoreError> {
         let key = subject.key();
         self.threads
-            .write(Kind::RevocationEvent, move |work| {
-                steps::end_all(work, &key, keep.as_ref(), reason)
+            .write(Kind::Revocation, move |transaction| {
+                steps::end_all(transaction, &key, keep.as_ref(), reason)
             })
             .await
     }
 
     async fn list(&self, subject: &Subject, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
         let subject = subject.clone();
-        self.threads.read(move |look| look.list(&subject, limit)).await
+        self.threads
+            .read(move |transaction| transaction.list(&subject, limit))
+            .await
     }
 
     async fn purge(&self, retention: Retention) -> Result<u64, StoreError> {
         loop {
             let swept = self
                 .threads
-                .write(Kind::Several, move |work| purge::sweep(work, retention))
+                .write(Kind::Several, move |transaction| purge::sweep(transaction, retention))
                 .await?;
-            // A portion can consist of sessions that were refreshed since they were queued: nothing went, but more may.
+            // A portion can consist of sessions that were refreshed since they were queued. Then none is removed, although more may be due.
             if swept.removed > 0 || !swept.more {
                 return Ok(swept.removed);
             }

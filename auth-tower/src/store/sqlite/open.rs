@@ -36,6 +36,9 @@ pub(super) const WAL_LIMIT: u64 = 8 << 20;
 
 const CACHED_STATEMENTS: usize = 64;
 
+/// How long a connection waits for locks while no caller waits for it.
+const BRIEFLY: Duration = Duration::from_millis(250);
+
 /// Makes or opens the file, checks it, and brings its tables up to date. Returns the connection to write through and the
 /// name of the file's log.
 pub(super) fn prepare(path: &Path, patience: Duration) -> Result<(Connection, String), StoreError> {
@@ -51,7 +54,7 @@ pub(super) fn prepare(path: &Path, patience: Duration) -> Result<(Connection, St
     connection.busy_timeout(patience).map_err(of_opening)?;
     use_wal(&connection, until)?;
     migrate(&mut connection)?;
-    tune_writer(&connection, patience).map_err(of_opening)?;
+    tune_writer(&connection).map_err(of_opening)?;
     let log_id = connection
         .query_row("SELECT id FROM auth_log", [], |row| row.get(0))
         .map_err(of_opening)?;
@@ -59,18 +62,22 @@ pub(super) fn prepare(path: &Path, patience: Duration) -> Result<(Connection, St
 }
 
 /// Opens an existing file again for writing, after its connection broke.
-pub(super) fn writer(path: &Path, patience: Duration) -> rusqlite::Result<Connection> {
+pub(super) fn writer(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path, true)?;
-    tune_writer(&connection, patience)?;
+    tune_writer(&connection)?;
     Ok(connection)
 }
 
 /// Opens an existing file for reading only.
-pub(super) fn reader(path: &Path, patience: Duration) -> rusqlite::Result<Connection> {
+pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path, false)?;
-    connection.busy_timeout(patience / 2)?;
     connection.pragma_update(None, "cache_size", -4_096)?;
     Ok(connection)
+}
+
+/// Lets the connection wait for locks while a caller has `left`: a little less, so that the caller gets the answer in time.
+pub(super) fn wait_for_locks(connection: &Connection, left: Duration) -> rusqlite::Result<()> {
+    connection.busy_timeout(left - left / 10)
 }
 
 fn open(path: &Path, write: bool) -> rusqlite::Result<Connection> {
@@ -82,17 +89,15 @@ fn open(path: &Path, write: bool) -> rusqlite::Result<Connection> {
     };
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
-    connection.busy_timeout(Duration::from_millis(250))?;
+    connection.busy_timeout(BRIEFLY)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     Ok(connection)
 }
 
-fn tune_writer(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
-    // Half, so that a call which waits for a lock is answered before its deadline.
-    connection.busy_timeout(patience / 2)?;
+fn tune_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    // Where a plain sync leaves data in the drive's cache (macOS), an ending needs the full one. No effect elsewhere.
+    // Where a plain sync leaves data in the drive's cache (macOS), a revocation needs the full one. No effect elsewhere.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.pragma_update(None, "journal_size_limit", i64::try_from(WAL_LIMIT).unwrap_or(0))?;
@@ -141,7 +146,7 @@ fn use_wal(connection: &Connection, until: Instant) -> Result<(), StoreError> {
                     "the folder does not support SQLite's write-ahead log; use a local disk",
                 ));
             }
-            // This one change is refused at once instead of waiting for others that are opening the file too.
+            // SQLite refuses this one change at once, instead of waiting for other processes that open the file too.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < until => {
                 thread::sleep(Duration::from_millis(5));
             }

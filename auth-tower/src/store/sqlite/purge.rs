@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::error::of_step;
 use super::rows;
-use super::writer::WriteTransaction;
+use super::transaction::WriteTransaction;
 use crate::clock::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::session::Retention;
@@ -21,15 +21,15 @@ pub(super) struct Swept {
 pub(super) fn sweep(work: &WriteTransaction<'_>, retention: Retention) -> Result<Swept, StoreError> {
     let now = work.now();
     let sessions_before = now - retention.sessions;
-    let (mut removed, looked_at) = lapsed_or_ended(work, sessions_before)?;
+    let (mut removed, looked_at) = expired_or_ended(work, sessions_before)?;
     let mut more = looked_at == PORTION;
     let (gone, left) = left_behind(work, sessions_before)?;
     removed += u64::try_from(gone).unwrap_or(0);
     more |= left;
     let forgotten = work
         .prepare(
-            "DELETE FROM auth_endings WHERE at < ?1 AND seq IN \
-             (SELECT seq FROM auth_endings ORDER BY seq LIMIT ?2)",
+            "DELETE FROM auth_revocations WHERE at < ?1 AND seq IN \
+             (SELECT seq FROM auth_revocations ORDER BY seq LIMIT ?2)",
         )?
         .execute(params![(now - retention.revocations).as_millis(), PORTION])
         .map_err(of_step)?;
@@ -38,7 +38,7 @@ pub(super) fn sweep(work: &WriteTransaction<'_>, retention: Retention) -> Result
 }
 
 /// Also puts back what was refreshed since it was queued. Returns how many rows went and how many were looked at.
-fn lapsed_or_ended(work: &WriteTransaction<'_>, before: Timestamp) -> Result<(u64, i64), StoreError> {
+fn expired_or_ended(work: &WriteTransaction<'_>, before: Timestamp) -> Result<(u64, i64), StoreError> {
     let mut select = work.prepare(
         "SELECT id, ended, sweep_at, min(idle_expires_at, absolute_expires_at) FROM auth_sessions \
          WHERE sweep_at < ?1 ORDER BY sweep_at LIMIT ?2",

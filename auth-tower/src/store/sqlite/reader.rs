@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::Instant;
 
-use rusqlite::{CachedStatement, Connection, params};
+use rusqlite::{Connection, params};
 
 use super::error::of_step;
 use super::requests::Read;
-use super::rows::session_columns;
-use super::steps::FIND;
+use super::rows::{FIND, session_columns};
+use super::transaction::ReadTransaction;
 use super::{open, rows};
 use crate::clock::Clock;
 use crate::id::{SessionId, Subject};
@@ -26,17 +26,7 @@ pub(super) const LIST: &str = concat!(
      ORDER BY s.created_at DESC LIMIT ?3"
 );
 
-/// What a request reads with.
-pub(super) struct ReadTransaction<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) clock: &'a Clock,
-}
-
 impl ReadTransaction<'_> {
-    pub(super) fn prepare(&self, sql: &'static str) -> Result<CachedStatement<'_>, StoreError> {
-        self.connection.prepare_cached(sql).map_err(of_step)
-    }
-
     pub(super) fn find(&self, id: &SessionId) -> Result<Option<Found>, StoreError> {
         let mut statement = self.prepare(FIND)?;
         let mut rows = statement.query([id.as_bytes()]).map_err(of_step)?;
@@ -59,7 +49,7 @@ impl ReadTransaction<'_> {
         while let Some(row) = rows.next().map_err(of_step)? {
             match rows::session(row) {
                 Ok(record) if record.subject == *subject => records.push(record),
-                // The owner's other sessions are as good as ever.
+                // The subject's other sessions are sound.
                 Ok(_) | Err(_) => {
                     tracing::error!(target: "auth_tower::store", "a damaged session was left out of a list");
                 }
@@ -71,13 +61,15 @@ impl ReadTransaction<'_> {
 }
 
 /// Serves until the last handle is gone and the queue is empty.
-pub(super) fn serve(path: PathBuf, patience: Duration, clock: Clock, requests: &Receiver<Box<dyn Read>>) {
+pub(super) fn serve(path: PathBuf, clock: Clock, requests: &Receiver<Box<dyn Read>>) {
     let mut connection: Option<Connection> = None;
     while let Ok(request) = requests.recv() {
         let opened = match connection.take() {
             Some(opened) => Ok(opened),
-            None => open::reader(&path, patience),
+            None => open::reader(&path),
         };
+        let left = request.deadline().saturating_duration_since(Instant::now());
+        let opened = opened.and_then(|opened| open::wait_for_locks(&opened, left).map(|()| opened));
         match opened {
             Ok(opened) => {
                 let spoiled = request.run(Ok(&ReadTransaction {

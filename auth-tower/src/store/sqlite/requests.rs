@@ -10,8 +10,7 @@ use rusqlite::Error;
 use tokio::sync::oneshot;
 
 use super::error::of_batch;
-use super::reader::ReadTransaction;
-use super::writer::WriteTransaction;
+use super::transaction::{ReadTransaction, WriteTransaction};
 use crate::store::error::StoreError;
 
 /// What a request asks of its commit.
@@ -22,13 +21,16 @@ pub(super) enum Kind {
     /// Several statements write; if one fails, those before it have to be undone.
     Several,
     /// The same, and it has to survive a power cut.
-    RevocationEvent,
+    Revocation,
 }
 
 /// Something to write. It can be run again, in a transaction of its own, if the one it shared was lost.
 pub(super) trait Write: Send {
-    /// Whether nobody waits for the answer any more, so that it must not be carried out.
+    /// Whether its caller has stopped waiting for the answer, so that the request must not be carried out.
     fn given_up(&self) -> bool;
+
+    /// When its caller stops waiting.
+    fn deadline(&self) -> Instant;
 
     /// What it asks of its commit.
     fn kind(&self) -> Kind;
@@ -45,8 +47,11 @@ pub(super) trait Write: Send {
 
 /// Something to read.
 pub(super) trait Read: Send {
+    /// When its caller stops waiting.
+    fn deadline(&self) -> Instant;
+
     /// Carries it out and answers. Says whether what it met may be the connection's fault.
-    fn run(self: Box<Self>, look: Result<&ReadTransaction<'_>, &Error>) -> bool;
+    fn run(self: Box<Self>, transaction: Result<&ReadTransaction<'_>, &Error>) -> bool;
 }
 
 pub(super) struct Call<T, F> {
@@ -84,6 +89,10 @@ where
         self.is_late()
     }
 
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
     fn kind(&self) -> Kind {
         self.kind
     }
@@ -102,7 +111,7 @@ where
             (None, Some(outcome)) => outcome,
             (None, None) => Err(StoreError::Timeout),
         };
-        // Who has given up meanwhile does not need the answer.
+        // A caller that has given up meanwhile does not need the answer.
         let _ = self.reply.send(answer);
     }
 }
@@ -112,12 +121,16 @@ where
     T: Send,
     F: FnMut(&ReadTransaction<'_>) -> Result<T, StoreError> + Send,
 {
-    fn run(mut self: Box<Self>, look: Result<&ReadTransaction<'_>, &Error>) -> bool {
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn run(mut self: Box<Self>, transaction: Result<&ReadTransaction<'_>, &Error>) -> bool {
         if self.is_late() {
             return false;
         }
-        let answer = match look {
-            Ok(look) => (self.run)(look),
+        let answer = match transaction {
+            Ok(transaction) => (self.run)(transaction),
             Err(error) => Err(of_batch(error)),
         };
         let spoils = matches!(&answer, Err(error) if super::error::spoils_connection(error));

@@ -23,6 +23,13 @@ macro_rules! session_columns {
 }
 pub(super) use session_columns;
 
+/// One session by its id, followed by what its row says beside the record.
+pub(super) const FIND: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    ", s.sweep_at, s.subject_key FROM auth_sessions s WHERE s.id = ?1"
+);
+
 /// The first column after [`session_columns!`].
 pub(super) const NEXT_COLUMN: usize = 17;
 
@@ -36,7 +43,7 @@ pub(super) fn session(row: &Row<'_>) -> Result<SessionRecord, StoreError> {
             u8::try_from(code)
                 .ok()
                 .and_then(EndReason::from_code)
-                .ok_or(StoreError::Corrupt("its ending has no known reason"))?,
+                .ok_or(StoreError::Corrupt("its revocation has no known reason"))?,
         ),
         None if integer(row, 16)? != 0 => Some(EndReason::AllEnded),
         None => None,
@@ -76,7 +83,7 @@ pub(super) fn session(row: &Row<'_>) -> Result<SessionRecord, StoreError> {
 }
 
 /// The entry of a row `(seq, session, subject, keep, at)`, and its number.
-pub(super) fn ending(row: &Row<'_>) -> Result<(i64, RevocationEvent), StoreError> {
+pub(super) fn revocation(row: &Row<'_>) -> Result<(i64, RevocationEvent), StoreError> {
     let what = match (value(row, 1)?, value(row, 2)?) {
         (ValueRef::Blob(_), ValueRef::Null) => Revoked::Session(SessionId::from_bytes(bytes(row, 1)?)),
         (ValueRef::Null, ValueRef::Blob(_)) => Revoked::Subject {

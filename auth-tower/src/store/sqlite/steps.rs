@@ -4,19 +4,13 @@ use rusqlite::{OptionalExtension, params};
 
 use super::error::of_step;
 use super::rows;
-use super::rows::{FORMAT, NEXT_COLUMN, session_columns};
-use super::writer::WriteTransaction;
+use super::rows::{FIND, FORMAT, NEXT_COLUMN};
+use super::transaction::WriteTransaction;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, SubjectKey};
 use crate::session::{EndReason, SessionRecord};
 use crate::store::error::StoreError;
 use crate::store::session::{Acknowledgement, Advance, Advanced, AllEnded, Found, NewSession};
-
-pub(super) const FIND: &str = concat!(
-    "SELECT ",
-    session_columns!(),
-    ", s.sweep_at, s.subject_key FROM auth_sessions s WHERE s.id = ?1"
-);
 
 pub(super) const CREATE: &str = "INSERT INTO auth_sessions (id, format, subject, subject_key, epoch, client_id, created_at, \
     last_seen_at, generation, confirmed, rotated_at, seen, idle_expires_at, absolute_expires_at, ended, sweep_at, device, \
@@ -28,15 +22,15 @@ pub(super) const CREATE: &str = "INSERT INTO auth_sessions (id, format, subject,
 pub(super) const ADVANCE: &str = "UPDATE auth_sessions SET generation = ?2, confirmed = ?3, rotated_at = ?4, seen = 0, \
     last_seen_at = ?4, idle_expires_at = ?5 WHERE id = ?1 AND generation = ?6 AND ended IS NULL";
 
-/// The same for the rare session that is now to be looked at earlier than its index says.
+/// The same for the rare session that a purge now has to look at earlier than its index says.
 const ADVANCE_AND_HASTEN: &str = "UPDATE auth_sessions SET generation = ?2, confirmed = ?3, rotated_at = ?4, seen = 0, \
     last_seen_at = ?4, idle_expires_at = ?5, sweep_at = ?5 WHERE id = ?1 AND generation = ?6 AND ended IS NULL";
 
-pub(super) const MARK: &str = "UPDATE auth_sessions AS s SET seen = 1, last_seen_at = ?3 WHERE id = ?1 AND generation = ?2 \
+pub(super) const ACKNOWLEDGE: &str = "UPDATE auth_sessions AS s SET seen = 1, last_seen_at = ?3 WHERE id = ?1 AND generation = ?2 \
     AND seen = 0 AND ended IS NULL AND idle_expires_at > ?3 AND absolute_expires_at > ?3 AND format = 1 AND NOT EXISTS \
     (SELECT 1 FROM auth_epochs e WHERE e.subject_key = s.subject_key AND e.epoch > s.epoch)";
 
-/// What lives surely, by the index alone, and what has to be looked at.
+/// The sessions that are live by the index alone, and those whose rows have to be read.
 pub(super) const COUNT_LIVE: &str = "SELECT \
     (SELECT count(*) FROM auth_sessions INDEXED BY auth_sessions_by_subject \
      WHERE subject_key = ?1 AND ended IS NULL AND epoch >= ?2 AND sweep_at > ?3) + \
@@ -137,18 +131,18 @@ pub(super) fn advance(
     }))
 }
 
-pub(super) fn acknowledge(work: &WriteTransaction<'_>, marks: &[Acknowledgement]) -> Result<(), StoreError> {
-    let mut statement = work.prepare(MARK)?;
+pub(super) fn acknowledge(work: &WriteTransaction<'_>, acknowledgements: &[Acknowledgement]) -> Result<(), StoreError> {
+    let mut statement = work.prepare(ACKNOWLEDGE)?;
     let now = work.now().as_millis();
-    for mark in marks {
+    for one in acknowledgements {
         statement
-            .execute(params![mark.id.as_bytes(), mark.generation, now])
+            .execute(params![one.id.as_bytes(), one.generation, now])
             .map_err(of_step)?;
     }
     Ok(())
 }
 
-/// The inner error is that of a damaged row, which was ended all the same: its access tokens are still about.
+/// The inner error is that of a damaged row, which was ended all the same, because its access tokens may still be valid.
 pub(super) fn end(
     work: &WriteTransaction<'_>,
     id: &SessionId,
@@ -170,10 +164,10 @@ pub(super) fn end(
             .execute(params![id.as_bytes(), reason.code(), now.as_millis()])
             .map_err(of_step)?;
         if changed == 1 {
-            work.prepare("INSERT INTO auth_endings (session, reason, at) VALUES (?1, ?2, ?3)")?
+            work.prepare("INSERT INTO auth_revocations (session, reason, at) VALUES (?1, ?2, ?3)")?
                 .execute(params![id.as_bytes(), reason.code(), now.as_millis()])
                 .map_err(of_step)?;
-            work.appended();
+            work.append();
         }
     }
     Ok(answer)
@@ -203,7 +197,7 @@ pub(super) fn end_all(
         .query_row(params![subject.as_bytes(), epoch, now.as_millis()], |row| row.get(0))
         .map_err(of_step)?;
     let next: i64 = work
-        .prepare("INSERT INTO auth_endings (subject, keep, reason, at) VALUES (?1, ?2, ?3, ?4) RETURNING seq")?
+        .prepare("INSERT INTO auth_revocations (subject, keep, reason, at) VALUES (?1, ?2, ?3, ?4) RETURNING seq")?
         .query_row(
             params![
                 subject.as_bytes(),
@@ -214,7 +208,7 @@ pub(super) fn end_all(
             |row| row.get(0),
         )
         .map_err(of_step)?;
-    work.appended();
+    work.append();
     let anything: Option<i64> = work
         .prepare("SELECT 1 FROM auth_sessions WHERE subject_key = ?1 AND ended IS NULL LIMIT 1")?
         .query_row([subject.as_bytes()], |row| row.get(0))

@@ -8,8 +8,9 @@ use tokio::sync::oneshot::Receiver;
 
 use super::feed::LastRevocation;
 use super::requests::{Call, Kind, Write};
-use super::writer::{WriteTransaction, Writer};
-use super::{open, steps};
+use super::transaction::WriteTransaction;
+use super::writer::Writer;
+use super::{open, rows, steps};
 use crate::clock::Clock;
 use crate::id::{SessionId, Subject};
 use crate::session::{ClientInfo, EndReason, Lifetime, SessionRecord};
@@ -51,7 +52,7 @@ fn writer(folder: &tempfile::TempDir, prepare: impl FnOnce(&Connection)) -> Writ
     let path = folder.path().join("auth.db");
     let (connection, _) = open::prepare(&path, PATIENCE).unwrap();
     prepare(&connection);
-    Writer::new(path, PATIENCE, Clock::system(), LastRevocation::new(), connection)
+    Writer::new(path, Clock::system(), LastRevocation::new(), connection)
 }
 
 #[test]
@@ -102,13 +103,7 @@ fn while_the_file_cannot_be_written_calls_fail_and_then_they_recover() {
     drop(writer);
     std::fs::create_dir(&wal).unwrap();
     let connection = Connection::open(&path).unwrap();
-    let mut writer = Writer::new(
-        path.clone(),
-        PATIENCE,
-        Clock::system(),
-        LastRevocation::new(),
-        connection,
-    );
+    let mut writer = Writer::new(path.clone(), Clock::system(), LastRevocation::new(), connection);
     for number in 2..5 {
         let (call, mut answer) = creating(number);
         writer.commit(vec![call]);
@@ -129,7 +124,7 @@ fn an_ending_waits_for_the_disk_and_a_rotation_does_not() {
     assert_eq!(writer.synchronous(), 1);
     let id = session(1).id;
     let (end, _ended) = Call::new(
-        Kind::RevocationEvent,
+        Kind::Revocation,
         Instant::now() + PATIENCE,
         move |work: &WriteTransaction<'_>| steps::end(work, &id, EndReason::SignedOut),
     );
@@ -184,9 +179,9 @@ fn the_hot_statements_use_their_indexes() {
         "{count}"
     );
     for sql in [
-        steps::FIND,
+        rows::FIND,
         steps::ADVANCE,
-        steps::MARK,
+        steps::ACKNOWLEDGE,
         super::reader::LIST,
         steps::CREATE,
     ] {

@@ -18,18 +18,20 @@ use tokio::time::timeout;
 
 use super::feed::LastRevocation;
 use super::options::SqliteOptions;
-use super::reader::ReadTransaction;
 use super::requests::{Call, Kind, Read, Write};
-use super::writer::{WriteTransaction, Writer};
+use super::transaction::{ReadTransaction, WriteTransaction};
+use super::writer::Writer;
 use super::{feed, reader};
+use crate::store::deadline::deadline;
 use crate::store::error::StoreError;
 use crate::store::feed::{Cursor, RevocationPage};
 
-/// The threads of a store. Dropping it waits until they have closed the file, but not for longer than the deadline.
+/// The threads of a store. Dropping it waits until they have closed the file, but no longer than a call of its own may take.
 pub(super) struct Threads {
     queues: Queues,
     last_revocation: LastRevocation,
     log_id: String,
+    /// For calls that come without a deadline, and for closing.
     deadline: Duration,
     closed: watch::Receiver<()>,
     ended: Mutex<mpsc::Receiver<()>>,
@@ -43,7 +45,7 @@ struct Queues {
 }
 
 impl Queues {
-    /// Queues that nobody serves.
+    /// Queues without a thread that serves them.
     fn nowhere() -> Self {
         let (writer, reader, watcher) = (mpsc::sync_channel(0), mpsc::sync_channel(0), mpsc::sync_channel(0));
         Self {
@@ -55,8 +57,8 @@ impl Queues {
 }
 
 impl Drop for Threads {
-    /// A process that ends right after would otherwise leave the newest sessions in the write-ahead log: safe there, but not
-    /// where somebody who copies the file alone looks for them.
+    /// A process that ends right after would otherwise leave the newest sessions in the write-ahead log. They are safe there,
+    /// but missing from a copy of the file alone.
     fn drop(&mut self) {
         self.queues = Queues::nowhere();
         // Only an error says that the threads are gone.
@@ -64,7 +66,7 @@ impl Drop for Threads {
     }
 }
 
-/// Why a call was not even taken.
+/// Why a call was not accepted.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
     #[error("too many calls are waiting")]
@@ -85,27 +87,25 @@ impl Threads {
         let (reader, reads) = mpsc::sync_channel(queue);
         let (watcher, calls) = mpsc::sync_channel(1);
         let (closing, closed) = watch::channel(());
-        let (ending, ended) = mpsc::sync_channel::<()>(0);
+        let (alive, ended) = mpsc::sync_channel::<()>(0);
         let last_revocation = LastRevocation::new();
 
         let reading = {
             let (path, clock) = (path.clone(), clock.clone());
-            spawn("auth-read", move || reader::serve(path, deadline, clock, &reads))?
+            spawn("auth-read", move || reader::serve(path, clock, &reads))?
         };
         let watching = {
             let (path, last_revocation) = (path.clone(), last_revocation.clone());
-            spawn("auth-watch", move || {
-                feed::watch(path, deadline, &last_revocation, &calls)
-            })?
+            spawn("auth-watch", move || feed::watch(path, &last_revocation, &calls))?
         };
-        let mut writing = Writer::new(path, deadline, clock, last_revocation.clone(), connection);
+        let mut writing = Writer::new(path, clock, last_revocation.clone(), connection);
         spawn("auth-write", move || {
             writing.serve(&writes);
             // The last to close the file puts its write-ahead log into it, which only this connection can.
             let _ = reading.join();
             let _ = watching.join();
             drop(writing);
-            drop((closing, ending));
+            drop((closing, alive));
         })?;
         Ok(Self {
             queues: Queues {
@@ -126,9 +126,10 @@ impl Threads {
         T: Send + 'static,
         F: FnMut(&WriteTransaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (call, answer) = Call::new(kind, Instant::now() + self.deadline, run);
+        let deadline = self.deadline();
+        let (call, answer) = Call::new(kind, Instant::now() + deadline, run);
         self.queues.writer.try_send(call).map_err(refused)?;
-        self.wait(answer).await
+        wait(deadline, answer).await
     }
 
     pub(super) async fn read<T, F>(&self, run: F) -> Result<T, StoreError>
@@ -136,17 +137,15 @@ impl Threads {
         T: Send + 'static,
         F: FnMut(&ReadTransaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (call, answer) = Call::new(Kind::Single, Instant::now() + self.deadline, run);
+        let deadline = self.deadline();
+        let (call, answer) = Call::new(Kind::Single, Instant::now() + deadline, run);
         self.queues.reader.try_send(call).map_err(refused)?;
-        self.wait(answer).await
+        wait(deadline, answer).await
     }
 
-    async fn wait<T>(&self, answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
-        match timeout(self.deadline, answer).await {
-            Ok(Ok(answer)) => answer,
-            // Dropped unanswered, because its time was over, or unanswered until now.
-            Ok(Err(_)) | Err(_) => Err(StoreError::Timeout),
-        }
+    /// How long the call that runs now may take.
+    fn deadline(&self) -> Duration {
+        deadline().unwrap_or(self.deadline)
     }
 
     pub(super) async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
@@ -159,14 +158,15 @@ impl Threads {
             // Full means that it is awake already.
             let _ = self.queues.watcher.try_send(());
         });
-        // Whether something came or not: the answer says what is known now, so the log has to be read now.
+        // With or without news, the answer states what is known now, so the log has to be read now.
         let _ = timeout(wait, news).await;
         Ok(self.feed(reached).await?.0)
     }
 
     async fn feed(&self, after: i64) -> Result<(RevocationPage, i64), StoreError> {
         let log_id = self.log_id.clone();
-        self.read(move |look| feed::page(look, &log_id, after)).await
+        self.read(move |transaction| feed::page(transaction, &log_id, after))
+            .await
     }
 
     /// Resolves when all threads have ended.
@@ -176,6 +176,14 @@ impl Threads {
             // Never changes: an error says that the sender is gone, and with it the threads.
             let _ = closed.changed().await;
         }
+    }
+}
+
+async fn wait<T>(deadline: Duration, answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
+    match timeout(deadline, answer).await {
+        Ok(Ok(answer)) => answer,
+        // Dropped unanswered, because its time was over, or unanswered until now.
+        Ok(Err(_)) | Err(_) => Err(StoreError::Timeout),
     }
 }
 

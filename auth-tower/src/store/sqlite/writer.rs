@@ -1,55 +1,29 @@
 //! The thread that writes: everything that waits goes into one transaction.
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rusqlite::{CachedStatement, Connection, Error};
+use rusqlite::{Connection, Error};
 
-use super::error::of_step;
 use super::feed::LastRevocation;
 use super::open::WAL_LIMIT;
 use super::requests::{Kind, Write};
+use super::transaction::WriteTransaction;
 use super::{feed, open};
-use crate::clock::{Clock, Timestamp};
-use crate::store::error::StoreError;
+use crate::clock::Clock;
 
-/// The most requests that share a transaction, so that the first of them does not wait long.
+/// The most requests that share a transaction, so that the first of them does not wait long for the others.
 const BATCH: usize = 256;
 
-/// After how many commits the size of the write-ahead log is looked at.
-const COMMITS_PER_LOOK: u32 = 64;
+/// The size of the write-ahead log is checked once in so many commits.
+const COMMITS_PER_CHECK: u32 = 64;
 
-/// What a step of a request works with.
-pub(super) struct WriteTransaction<'a> {
-    connection: &'a Connection,
-    clock: &'a Clock,
-    appended: Cell<bool>,
-}
-
-impl WriteTransaction<'_> {
-    pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    pub(super) fn prepare(&self, sql: &'static str) -> Result<CachedStatement<'_>, StoreError> {
-        self.connection.prepare_cached(sql).map_err(of_step)
-    }
-
-    /// Notes that the log of feed grew, so that its readers are woken after the commit.
-    pub(super) fn appended(&self) {
-        self.appended.set(true);
-    }
-
-    fn execute(&self, sql: &'static str) -> rusqlite::Result<()> {
-        self.connection.prepare_cached(sql)?.raw_execute().map(drop)
-    }
-}
+/// How long a truncation of the write-ahead log may wait for readers, and keep writers waiting.
+const TRUNCATION: Duration = Duration::from_millis(250);
 
 pub(super) struct Writer {
     path: PathBuf,
-    patience: Duration,
     clock: Clock,
     last_revocation: LastRevocation,
     /// `None` after it broke, until the next request.
@@ -68,16 +42,9 @@ enum Undone {
 }
 
 impl Writer {
-    pub(super) fn new(
-        path: PathBuf,
-        patience: Duration,
-        clock: Clock,
-        last_revocation: LastRevocation,
-        connection: Connection,
-    ) -> Self {
+    pub(super) fn new(path: PathBuf, clock: Clock, last_revocation: LastRevocation, connection: Connection) -> Self {
         Self {
             path,
-            patience,
             clock,
             last_revocation,
             connection: Some(connection),
@@ -125,7 +92,7 @@ impl Writer {
             Some(connection) => connection,
             None => {
                 self.durable = false;
-                open::writer(&self.path, self.patience).map_err(Undone::All)?
+                open::writer(&self.path).map_err(Undone::All)?
             }
         };
         let done = self.transact_on(&connection, batch);
@@ -140,7 +107,7 @@ impl Writer {
     }
 
     fn transact_on(&mut self, connection: &Connection, batch: &mut Vec<Box<dyn Write>>) -> Result<(), Undone> {
-        let durable = batch.iter().any(|request| request.kind() == Kind::RevocationEvent);
+        let durable = batch.iter().any(|request| request.kind() == Kind::Revocation);
         if durable != self.durable {
             // Has no effect inside a transaction.
             connection
@@ -148,18 +115,18 @@ impl Writer {
                 .map_err(Undone::All)?;
             self.durable = durable;
         }
-        let work = WriteTransaction {
-            connection,
-            clock: &self.clock,
-            appended: Cell::new(false),
-        };
+        // For as long as the most patient of the callers waits. The others give up by themselves.
+        let until = batch.iter().map(|request| request.deadline()).max();
+        let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        open::wait_for_locks(connection, left).map_err(Undone::All)?;
+        let work = WriteTransaction::new(connection, &self.clock);
         work.execute("BEGIN IMMEDIATE").map_err(Undone::All)?;
-        // Waiting for the lock may have taken longer than some had time for.
+        // The wait for the lock may have outlasted the deadline of some.
         batch.retain(|request| !request.given_up());
         for request in batch.iter_mut() {
             run_alone(&work, &mut **request)?;
         }
-        let last = if work.appended.get() {
+        let last = if work.appended() {
             Some(feed::last(connection).map_err(Undone::All))
         } else {
             None
@@ -190,11 +157,11 @@ impl Writer {
             .unwrap()
     }
 
-    /// SQLite starts its log anew whenever nobody reads from it; under endless load somebody may always be. Then everybody
-    /// is asked to wait for a moment.
+    /// SQLite starts its write-ahead log anew whenever no connection reads from it, which under endless load may never be
+    /// the case. Then all callers wait for a moment while the log is truncated.
     fn bound_wal(&mut self) {
         self.commits = self.commits.wrapping_add(1);
-        if !self.commits.is_multiple_of(COMMITS_PER_LOOK) {
+        if !self.commits.is_multiple_of(COMMITS_PER_CHECK) {
             return;
         }
         let Some(connection) = &self.connection else {
@@ -205,9 +172,8 @@ impl Writer {
             return;
         }
         let cut = connection
-            .busy_timeout(self.patience / 8)
-            .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)))
-            .and_then(|_| connection.busy_timeout(self.patience / 2));
+            .busy_timeout(TRUNCATION)
+            .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)));
         if cut.is_err() {
             self.connection = None;
         }
@@ -216,14 +182,14 @@ impl Writer {
 
 /// Runs one request so that, if it fails, it leaves nothing behind and the others are not touched.
 fn run_alone(work: &WriteTransaction<'_>, request: &mut dyn Write) -> Result<(), Undone> {
-    let before = work.appended.get();
+    let before = work.appended();
     let undoable = request.kind() != Kind::Single;
     if undoable {
         work.execute("SAVEPOINT request").map_err(Undone::All)?;
     }
     let done = request.run(work);
     if !done {
-        work.appended.set(before);
+        work.restore_appended(before);
         if work.connection.is_autocommit() {
             // A full disk, or an error of the disk: SQLite has undone the whole transaction.
             return Err(Undone::ByOne);

@@ -70,16 +70,16 @@ async fn a_damaged_entry_of_the_log_is_an_error_and_never_skipped() {
     let id = begin(&store, "alice", 1).await;
     store.end(id, EndReason::SignedOut).await.unwrap();
     let constraints = "SELECT string_agg(format('DROP CONSTRAINT %I', conname), ', ') FROM pg_constraint \
-                       WHERE conrelid = 'auth.endings'::regclass AND contype = 'c'";
+                       WHERE conrelid = 'auth.revocations'::regclass AND contype = 'c'";
     let constraints = Postgres::query_at(&url, constraints);
-    Postgres::query_at(&url, &format!("ALTER TABLE auth.endings {constraints}"));
+    Postgres::query_at(&url, &format!("ALTER TABLE auth.revocations {constraints}"));
     for damage in [
         "session = '\\x00'",
         "session = NULL",
         "subject = '\\x0011'",
         "keep = '\\x01', session = NULL",
     ] {
-        Postgres::query_at(&url, &format!("UPDATE auth.endings SET {damage}"));
+        Postgres::query_at(&url, &format!("UPDATE auth.revocations SET {damage}"));
         let read = store.revocations_since(Cursor::start(), Duration::ZERO).await;
         assert!(matches!(read, Err(StoreError::Corrupt(_))), "{damage}: {read:?}");
     }

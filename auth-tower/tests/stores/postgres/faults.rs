@@ -166,7 +166,7 @@ async fn a_server_that_hangs_holds_nobody_for_longer_than_the_deadline() {
     }
 }
 
-/// Batches of marks, rotations, endings and purges meet on the same rows in every order.
+/// Batches of acknowledgements, rotations, revocations and purges meet on the same rows in every order.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_meet_never_wait_for_each_other_in_a_circle() {
     use auth_tower::store::Acknowledgement;
@@ -186,16 +186,16 @@ async fn calls_that_meet_never_wait_for_each_other_in_a_circle() {
                 let turned = ids.iter().cycle().skip(task * 7 + round as usize).take(ids.len());
                 match task % 6 {
                     0 | 1 => {
-                        let mut marks: Vec<_> = turned
+                        let mut acknowledgements: Vec<_> = turned
                             .map(|&id| Acknowledgement {
                                 id,
                                 generation: 1 + round,
                             })
                             .collect();
                         if task % 2 == 1 {
-                            marks.reverse();
+                            acknowledgements.reverse();
                         }
-                        store.acknowledge(marks).await.unwrap();
+                        store.acknowledge(acknowledgements).await.unwrap();
                     }
                     2 | 3 => {
                         for &id in turned.take(8) {

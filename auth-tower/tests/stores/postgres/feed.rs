@@ -1,4 +1,5 @@
-//! The log of endings among other transactions, lost connections and restored databases.
+//! The revocation log among other transactions, lost connections and restored databases.
+
 #![expect(clippy::disallowed_methods, reason = "a test measures how long an answer took")]
 
 use std::time::{Duration, Instant};
@@ -142,7 +143,7 @@ async fn a_cursor_from_before_a_restore_misses_nothing() {
     }
     let cursor = read(&store, Cursor::start()).await.cursor;
     // As a backup has it that was made after the second.
-    let restore = "DELETE FROM auth.endings WHERE seq > 2; UPDATE auth.log SET last = 2";
+    let restore = "DELETE FROM auth.revocations WHERE seq > 2; UPDATE auth.log SET last = 2";
     Postgres::query_at(&url, restore);
     assert_eq!(
         read(&store, cursor.clone()).await.entries.len(),

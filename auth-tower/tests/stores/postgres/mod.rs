@@ -1,5 +1,5 @@
 //! What only a server can go through: outages, restarts, other transactions, other versions, proxies, damage.
-#![cfg(feature = "postgres")]
+#![cfg(all(feature = "postgres", feature = "conformance"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -60,6 +60,26 @@ async fn ten_instances_that_start_at_once_find_the_tables_made_once() {
     );
 }
 
+/// Behind such a proxy, a lock of a session would be taken and released on different connections of the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_that_start_behind_a_proxy_make_the_tables_once() {
+    let (server, url) = server(&["fsync=off"]).await;
+    let proxy = PgBouncer::start(&server);
+    let mut starts = JoinSet::new();
+    for _ in 0..10 {
+        let url = proxy.url(&url);
+        let options = PostgresOptions::new().with_proxy(PoolerMode::TransactionPooling);
+        starts.spawn(async move { options.connect(&url).await });
+    }
+    let stores: Vec<_> = starts.join_all().await.into_iter().map(Result::unwrap).collect();
+    let id = begin(&stores[0], "alice", 1).await;
+    assert!(stores[9].find(id).await.unwrap().is_some());
+    assert_eq!(
+        Postgres::query_at(&url, "SELECT count(*), max(version) FROM auth.migrations"),
+        "1|1"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_that_were_made_by_hand_are_taken_as_they_are() {
     let url = database().await;

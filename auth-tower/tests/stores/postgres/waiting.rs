@@ -170,6 +170,10 @@ async fn calls_that_were_given_up_do_not_use_up_the_servers_connections() {
         most = most.max(server.query("postgres", waiting).parse::<usize>().unwrap());
     }
     assert!(most <= CONNECTIONS * 2, "{most} of the server's connections wait");
+    eventually("a call that commits nothing is served", || async {
+        store.find(id).await.is_ok()
+    })
+    .await;
     server.query("postgres", "ALTER SYSTEM RESET synchronous_standby_names");
     server.query("postgres", "SELECT pg_reload_conf()");
     eventually("service is back", || async {

@@ -10,7 +10,7 @@ use auth_tower::store::{Cursor, RevocationFeed as _, SessionStore, StoreError};
 use servers::Redis;
 use tokio::task::JoinSet;
 
-use super::support::{begin, connect, end, is_live, is_outage, read_on, sessions, step, until_it_answers};
+use super::support::{Tunnel, begin, connect, end, is_live, is_outage, read_on, sessions, step, until_it_answers};
 
 /// Puts the replica in the place, and at the port, of its primary, without what the primary was told in between.
 fn promote(primary: &mut Redis, replica: &Redis) {
@@ -127,6 +127,23 @@ async fn a_demoted_primary_is_not_believed() {
     primary.cli(&["REPLICAOF", "NO", "ONE"]);
     until_it_answers(&store, id).await;
     begin(&store, "alice").await;
+}
+
+/// As behind a name or a load balancer that follows the primary, while the old one goes on as a replica.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demoted_primary_is_left_for_the_server_that_the_address_leads_to() {
+    let primary = Redis::start();
+    let tunnel = Tunnel::to(primary.port()).await;
+    let store = connect(&format!("redis://127.0.0.1:{}", tunnel.port)).await;
+    let id = begin(&store, "alice").await;
+    let replica = primary.replica();
+    replica.cli(&["REPLICAOF", "NO", "ONE"]);
+    primary.cli(&["REPLICAOF", "127.0.0.1", &replica.port().to_string()]);
+    assert!(is_outage(&store.find(id).await.unwrap_err()));
+    tunnel.lead_to(replica.port());
+    let back = until_it_answers(&store, id).await;
+    assert!(back < Duration::from_secs(1), "{back:?}");
+    assert!(store.advance(id, step(1)).await.unwrap().unwrap().taken);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

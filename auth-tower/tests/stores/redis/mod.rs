@@ -1,5 +1,5 @@
 //! What only a server goes through: the suite of every store is in `conformance`.
-#![cfg(feature = "redis")]
+#![cfg(all(feature = "redis", feature = "conformance"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

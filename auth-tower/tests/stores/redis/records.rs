@@ -130,7 +130,7 @@ async fn a_strangers_keys_are_neither_believed_nor_changed() {
     ));
     assert!(
         is_live(&store, other).await,
-        "an ending that nobody could record_status of has not happened"
+        "a revocation that no reader could learn of has not happened"
     );
 }
 

@@ -1,7 +1,8 @@
 //! Sessions to try things on.
 #![expect(clippy::disallowed_methods, reason = "a test measures how long an answer took")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use auth_tower::session::{ClientInfo, EndReason, Lifetime};
@@ -117,6 +118,7 @@ pub(crate) fn is_outage(error: &StoreError) -> bool {
 pub(crate) struct Tunnel {
     pub(crate) port: u16,
     stuck: watch::Sender<u32>,
+    end: Arc<AtomicU16>,
 }
 
 impl Tunnel {
@@ -125,8 +127,11 @@ impl Tunnel {
         let here = listener.local_addr().unwrap().port();
         let stuck = watch::Sender::new(0);
         let sender = stuck.clone();
+        let end = Arc::new(AtomicU16::new(port));
+        let leads_to = end.clone();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
+                let port = leads_to.load(Ordering::Relaxed);
                 let far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
                 let ((from_near, to_near), (from_far, to_far)) = (near.into_split(), far.into_split());
                 for (mut from, mut to) in [(from_near, to_far), (from_far, to_near)] {
@@ -147,7 +152,12 @@ impl Tunnel {
                 }
             }
         });
-        Self { port: here, stuck }
+        Self { port: here, stuck, end }
+    }
+
+    /// New connections lead to this port; those that are there stay.
+    pub(crate) fn lead_to(&self, port: u16) {
+        self.end.store(port, Ordering::Relaxed);
     }
 
     /// Everything under way gets stuck; new connections do not.
