@@ -1,6 +1,7 @@
 //! The deadline that people set is the one that holds, whatever the store.
 #![cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests, where failing loudly is the point")]
+#![expect(clippy::disallowed_methods, reason = "a test measures how long an answer took")]
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use auth_tower::layer::HttpFacts;
 use auth_tower::session::ClientInfo;
 use auth_tower::store::SessionStore;
-use auth_tower::{Accounts, AccountsError, Auth, Grant, Handle, KeyRing, PasswordCredentials, Session, Subject};
+use auth_tower::{Accounts, AccountsError, Auth, Grant, Handle, KeyRing, PasswordCredentials, Subject, adapter};
 use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -58,7 +59,7 @@ impl Person {
             let handle = request.extensions().get::<Handle>().unwrap();
             let facts = HttpFacts::new(request.method(), request.uri(), request.headers(), None);
             let login = PasswordCredentials::new("alice", "any", ClientInfo::default());
-            Session::observe(handle, &facts).log_in(&login).await.unwrap();
+            adapter::session(handle, &facts).unwrap().log_in(&login).await.unwrap();
             Ok::<_, Infallible>(Response::new(()))
         }));
         let response = service.oneshot(Request::post("/").body(()).unwrap()).await.unwrap();

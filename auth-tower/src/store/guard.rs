@@ -153,7 +153,7 @@ impl StoreGuard {
 }
 
 /// The cause of an error as the driver told it; our own errors carry no secret, and neither do the drivers'.
-pub(crate) fn error_source(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+pub(crate) fn error_source(error: &(dyn Error + 'static)) -> Option<String> {
     error.source().map(ToString::to_string)
 }
 

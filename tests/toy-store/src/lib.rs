@@ -11,7 +11,7 @@ use std::time::Duration;
 use auth_tower::session::{EndReason, SessionRecord};
 use auth_tower::store::{
     Acknowledgement, Advance, Advanced, AllEnded, Cursor, Found, NewSession, Retention, RevocationEvent,
-    RevocationPage, Revoked, SessionStore, StoreError,
+    RevocationFeed, RevocationPage, Revoked, SessionStore, StoreError,
 };
 use auth_tower::{Clock, SessionId, Subject, Timestamp};
 use tokio::sync::watch;
@@ -89,6 +89,24 @@ impl ToyStore {
             complete: news.next().is_none(),
             now,
         }
+    }
+}
+
+impl RevocationFeed for ToyStore {
+    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
+        let after = cursor.place().map_or(Ok(0), str::parse);
+        let after: u64 = after.map_err(|_| StoreError::Corrupt("the cursor is not of this store"))?;
+        // Before the look, so that nothing slips in between the look and the wait.
+        let mut newest = self.0.newest.subscribe();
+        // A cursor of a process before this one: everything is news.
+        let after = if after > *newest.borrow() { 0 } else { after };
+        let page = self.page(after);
+        if !page.entries.is_empty() || wait.is_zero() {
+            return Ok(page);
+        }
+        // Whether an entry or the clock ended the wait, the page says.
+        let _ = tokio::time::timeout(wait, newest.wait_for(|newest| *newest > after)).await;
+        Ok(self.page(after))
     }
 }
 
@@ -189,22 +207,6 @@ impl SessionStore for ToyStore {
         let mut newest: Vec<_> = live.cloned().collect();
         newest.sort_by_key(|record| (record.created_at, record.id));
         Ok(newest.split_off(newest.len().saturating_sub(limit)))
-    }
-
-    async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
-        let after = cursor.place().map_or(Ok(0), str::parse);
-        let after: u64 = after.map_err(|_| StoreError::Corrupt("the cursor is not of this store"))?;
-        // Before the look, so that nothing slips in between the look and the wait.
-        let mut newest = self.0.newest.subscribe();
-        // A cursor of a process before this one: everything is news.
-        let after = if after > *newest.borrow() { 0 } else { after };
-        let page = self.page(after);
-        if !page.entries.is_empty() || wait.is_zero() {
-            return Ok(page);
-        }
-        // Whether an entry or the clock ended the wait, the page says.
-        let _ = tokio::time::timeout(wait, newest.wait_for(|newest| *newest > after)).await;
-        Ok(self.page(after))
     }
 
     async fn purge(&self, retention: Retention) -> Result<u64, StoreError> {
