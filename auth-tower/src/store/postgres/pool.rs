@@ -13,11 +13,6 @@
 //!   that. Here one call at a time tries to connect, and the others fail at once. Test:
 //!   `a_restart_is_an_outage_that_ends_by_itself`.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the age of a connection and its pauses, which no record is dated by"
-)]
-
 use std::pin::pin;
 use std::time::Duration;
 

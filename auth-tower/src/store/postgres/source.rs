@@ -1,5 +1,10 @@
 //! Where connections come from: our own, or a pool of the application's.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the age of a connection, which no record is dated by"
+)]
+
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;

@@ -1,5 +1,10 @@
 //! The thread that reads, on a connection that cannot write.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the deadline of a call, which no record is dated by"
+)]
+
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;

@@ -1,5 +1,10 @@
 //! The thread that writes: everything that waits goes into one transaction.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the deadline of a call, which no record is dated by"
+)]
+
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};

@@ -100,11 +100,8 @@ fn s1_a_name_that_only_begins_like_ours_is_told_of() {
     assert_eq!(settings.ignored, ["AUTH_ISSUER_FILE", "AUTH_KEY", "REFRESH_TOKEN_TTL"]);
     let every = VARIABLES
         .iter()
-        .filter(|variable| super::PREFIXES.iter().any(|prefix| variable.starts_with(prefix)));
-    assert!(
-        every.eq(super::PREFIXED.iter()),
-        "every variable with a prefix is in the list"
-    );
+        .filter(|variable| PREFIXES.iter().any(|prefix| variable.starts_with(prefix)));
+    assert!(every.eq(PREFIXED.iter()), "every variable with a prefix is in the list");
 }
 
 #[test]
