@@ -6,6 +6,8 @@
 mod address;
 mod error;
 mod feed;
+mod file;
+mod follower;
 mod open;
 mod options;
 mod purge;
@@ -42,6 +44,9 @@ pub use self::options::SqliteOptions;
 /// * Every call has a deadline (2 s unless [`SqliteOptions::with_deadline`] says otherwise); a call that finds too many
 ///   waiting before it fails at once. Time is real time, so a runtime whose clock is paused sees timeouts.
 /// * A new file can be read by its owner only (mode 0600). A damaged one is refused and left as it is.
+/// * Where the file is removed or replaced while the store is open, the store goes on with what lies at the path as soon as
+///   that is a sound database of this library, a backup for instance; until then every call fails. A file is made only by
+///   [`connect`](Self::connect).
 ///
 /// Clones share their connections, which are closed with the last of them, after what was asked of them is done: dropping it
 /// waits for that, for as long as a call may take. [`close`](Self::close) waits without holding up an async thread.

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::file::DatabaseFile;
 use super::threads::Threads;
-use super::{SqliteStore, address, open};
+use super::{SqliteStore, address};
 use crate::clock::Clock;
 use crate::store::error::StoreError;
 
@@ -68,8 +69,8 @@ impl SqliteOptions {
     pub async fn connect(self, location: impl AsRef<Path>) -> Result<SqliteStore, StoreError> {
         let path = address::parse(location.as_ref())?;
         let opening = tokio::task::spawn_blocking(move || {
-            let (writer, log_id) = open::prepare(&path, self.deadline)?;
-            Threads::start(path, self, writer, log_id)
+            let (file, opened) = DatabaseFile::open(path, self.deadline)?;
+            Threads::start(file, self, opened)
         });
         let threads = opening.await.map_err(StoreError::unavailable)??;
         Ok(SqliteStore {

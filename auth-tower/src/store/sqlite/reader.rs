@@ -1,16 +1,16 @@
 //! The thread that reads, on a connection that cannot write.
 
-use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
 
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::error::of_step;
+use super::file::Incarnation;
+use super::follower::Follower;
 use super::requests::Read;
+use super::rows;
 use super::rows::session_columns;
 use super::steps::FIND;
-use super::{open, rows};
 use crate::clock::Clock;
 use crate::id::{SessionId, Subject};
 use crate::session::SessionRecord;
@@ -30,6 +30,7 @@ pub(super) const LIST: &str = concat!(
 pub(super) struct ReadTransaction<'a> {
     pub(super) connection: &'a Connection,
     pub(super) clock: &'a Clock,
+    pub(super) incarnation: &'a Incarnation,
 }
 
 impl ReadTransaction<'_> {
@@ -71,20 +72,18 @@ impl ReadTransaction<'_> {
 }
 
 /// Serves until the last handle is gone and the queue is empty.
-pub(super) fn serve(path: PathBuf, patience: Duration, clock: Clock, requests: &Receiver<Box<dyn Read>>) {
-    let mut connection: Option<Connection> = None;
+pub(super) fn serve(mut file: Follower, clock: Clock, requests: &Receiver<Box<dyn Read>>) {
     while let Ok(request) = requests.recv() {
-        let opened = match connection.take() {
-            Some(opened) => Ok(opened),
-            None => open::reader(&path, patience),
-        };
-        match opened {
+        match file.take() {
             Ok(opened) => {
                 let spoiled = request.run(Ok(&ReadTransaction {
-                    connection: &opened,
+                    connection: &opened.connection,
                     clock: &clock,
+                    incarnation: &opened.incarnation,
                 }));
-                connection = (!spoiled).then_some(opened);
+                if !spoiled {
+                    file.keep(opened);
+                }
             }
             Err(error) => {
                 request.run(Err(&error));

@@ -1,17 +1,18 @@
 //! The thread that writes: everything that waits goes into one transaction.
 
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{CachedStatement, Connection, Error};
 
-use super::error::of_step;
+use super::error::{busy, moved, of_step, spoiled_by};
+use super::feed;
 use super::feed::LastRevocation;
+use super::file::{DatabaseFile, Files, Incarnation, Opened};
 use super::open::WAL_LIMIT;
 use super::requests::{Kind, Write};
-use super::{feed, open};
 use crate::clock::{Clock, Timestamp};
 use crate::store::error::StoreError;
 
@@ -20,6 +21,9 @@ const BATCH: usize = 256;
 
 /// After how many commits the size of the write-ahead log is looked at.
 const COMMITS_PER_LOOK: u32 = 64;
+
+/// How long a file that was refused is not looked through again. One that is replaced is another.
+const REFUSED_FOR: Duration = Duration::from_millis(200);
 
 /// What a step of a request works with.
 pub(super) struct WriteTransaction<'a> {
@@ -48,12 +52,18 @@ impl WriteTransaction<'_> {
 }
 
 pub(super) struct Writer {
-    path: PathBuf,
+    file: Arc<DatabaseFile>,
     patience: Duration,
     clock: Clock,
     last_revocation: LastRevocation,
     /// `None` after it broke, until the next request.
-    connection: Option<Connection>,
+    opened: Option<Opened>,
+    /// What was opened last.
+    last: Arc<Incarnation>,
+    /// What was refused last, and when.
+    refused: Option<(Files, Instant)>,
+    /// Why nothing can be written, once that was logged.
+    outage: Option<&'static str>,
     /// Whether commits now wait for the disk.
     durable: bool,
     commits: u32,
@@ -69,18 +79,21 @@ enum Undone {
 
 impl Writer {
     pub(super) fn new(
-        path: PathBuf,
+        file: Arc<DatabaseFile>,
         patience: Duration,
         clock: Clock,
         last_revocation: LastRevocation,
-        connection: Connection,
+        opened: Opened,
     ) -> Self {
         Self {
-            path,
+            file,
             patience,
             clock,
             last_revocation,
-            connection: Some(connection),
+            last: Arc::clone(&opened.incarnation),
+            opened: Some(opened),
+            refused: None,
+            outage: None,
             durable: false,
             commits: 0,
         }
@@ -97,13 +110,115 @@ impl Writer {
         }
     }
 
+    /// Sees to it that the connection is one to what lies at the path now.
+    fn settle(&mut self) -> rusqlite::Result<()> {
+        if self.file.is_in_use()
+            && let Some(opened) = &self.opened
+            && opened.incarnation.is_in_place()
+        {
+            return Ok(());
+        }
+        let changed = self.change_over();
+        if changed.is_ok()
+            && let Some(before) = self.outage.take()
+        {
+            tracing::warn!(target: "auth_tower::store", before, "sqlite writes again");
+        }
+        changed
+    }
+
+    fn change_over(&mut self) -> rusqlite::Result<()> {
+        let seen = self.file.look();
+        if let Some(opened) = &self.opened {
+            if opened.incarnation.is_in_place() {
+                opened.stay()?;
+                self.use_from_now(&Arc::clone(&opened.incarnation));
+                return Ok(());
+            }
+            self.file.leave();
+            self.last_revocation.change(None);
+            if let Err(error) = opened.part_from() {
+                self.tell("the log of the database that lay there is still in use, or cannot be removed");
+                return Err(error);
+            }
+        }
+        if seen.are_without_database() {
+            // What is open stays open: the file may come back, and meanwhile no other can be taken for it.
+            self.tell(
+                "there is no file at its path; put it back, or start the process anew to begin with an empty one",
+            );
+            return Err(moved());
+        }
+        if let Some((refused, at)) = self.refused
+            && refused == seen
+            && at.elapsed() < REFUSED_FOR
+        {
+            return Err(moved());
+        }
+        self.opened = None;
+        self.wait_for_followers();
+        if self.file.look().are_mixed_up() {
+            self.tell("this process still has what lay there before open elsewhere");
+            return Err(busy());
+        }
+        match self.file.reopen(&self.last, self.patience) {
+            Ok(opened) => {
+                if !self.last.is_same_database(&opened.incarnation) {
+                    tracing::warn!(target: "auth_tower::store", "the database file was replaced; the one that lies there now is used");
+                }
+                self.durable = false;
+                self.refused = None;
+                self.last = Arc::clone(&opened.incarnation);
+                self.use_from_now(&opened.incarnation);
+                self.opened = Some(opened);
+                Ok(())
+            }
+            Err(StoreError::Open { reason, .. }) => {
+                self.refused = Some((seen, Instant::now()));
+                self.tell(reason);
+                Err(moved())
+            }
+            Err(error) => {
+                self.tell("the database file cannot be opened again");
+                Err(spoiled_by(error))
+            }
+        }
+    }
+
+    /// A follower closes what it has open as soon as it is done with one request.
+    fn wait_for_followers(&self) {
+        let until = Instant::now() + self.patience / 8;
+        while self.file.look().are_mixed_up() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn use_from_now(&self, incarnation: &Arc<Incarnation>) {
+        self.file.enter(incarnation);
+        self.last_revocation.change(Some(incarnation.number()));
+    }
+
+    /// Logs an outage once, and what else is found during it more quietly.
+    fn tell(&mut self, reason: &'static str) {
+        match self.outage.replace(reason) {
+            None => {
+                tracing::error!(target: "auth_tower::store", reason, "the database file was removed or replaced, or cannot be opened again; calls fail until it can");
+            }
+            Some(before) if before != reason => {
+                tracing::warn!(target: "auth_tower::store", reason, "the database file cannot be opened yet");
+            }
+            Some(_) => {}
+        }
+    }
+
     /// Carries out what is still wanted, in one transaction, and answers.
     pub(super) fn commit(&mut self, mut batch: Vec<Box<dyn Write>>) {
+        let settled = self.settle();
         batch.retain(|request| !request.given_up());
         if batch.is_empty() {
             return;
         }
-        match self.transact(&mut batch) {
+        match settled.map_err(Undone::All).and_then(|()| self.transact(&mut batch)) {
             Ok(()) => answer(batch, None),
             Err(Undone::ByOne) if batch.len() > 1 => {
                 for request in batch {
@@ -121,25 +236,27 @@ impl Writer {
 
     /// Carries out the batch and commits it. After an error nothing of it was carried out.
     fn transact(&mut self, batch: &mut Vec<Box<dyn Write>>) -> Result<(), Undone> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                self.durable = false;
-                open::writer(&self.path, self.patience).map_err(Undone::All)?
-            }
-        };
-        let done = self.transact_on(&connection, batch);
+        let opened = self.opened.take().ok_or_else(|| Undone::All(moved()))?;
+        let connection = &opened.connection;
+        let done = self.transact_on(connection, opened.incarnation.number(), batch);
         let sound = match &done {
             Ok(()) => !batch.iter().any(|request| request.spoils_connection()),
             Err(Undone::All(error)) => is_busy(error) && connection.is_autocommit(),
             Err(Undone::ByOne) => false,
         };
         // A new connection is cheap, and one that met an error of the disk may be in any state.
-        self.connection = sound.then_some(connection);
-        done
+        let in_place = opened.incarnation.is_in_place();
+        self.opened = sound.then_some(opened);
+        // What went into files that nobody else finds any more is lost: nobody is told that it is done.
+        if in_place { done } else { Err(Undone::All(moved())) }
     }
 
-    fn transact_on(&mut self, connection: &Connection, batch: &mut Vec<Box<dyn Write>>) -> Result<(), Undone> {
+    fn transact_on(
+        &mut self,
+        connection: &Connection,
+        incarnation: u64,
+        batch: &mut Vec<Box<dyn Write>>,
+    ) -> Result<(), Undone> {
         let durable = batch.iter().any(|request| request.kind() == Kind::RevocationEvent);
         if durable != self.durable {
             // Has no effect inside a transaction.
@@ -170,7 +287,7 @@ impl Writer {
         match committed {
             Ok(last) => {
                 if let Some(last) = last {
-                    self.last_revocation.tell(last);
+                    self.last_revocation.tell(incarnation, last);
                 }
                 Ok(())
             }
@@ -184,8 +301,9 @@ impl Writer {
 
     #[cfg(test)]
     pub(super) fn synchronous(&self) -> i64 {
-        let connection = self.connection.as_ref().unwrap();
-        connection
+        let opened = self.opened.as_ref().unwrap();
+        opened
+            .connection
             .query_row("PRAGMA synchronous", [], |row| row.get(0))
             .unwrap()
     }
@@ -197,11 +315,15 @@ impl Writer {
         if !self.commits.is_multiple_of(COMMITS_PER_LOOK) {
             return;
         }
-        let Some(connection) = &self.connection else {
+        let Some(Opened {
+            connection,
+            incarnation,
+            ..
+        }) = &self.opened
+        else {
             return;
         };
-        let size = std::fs::metadata(wal_of(&self.path)).map_or(0, |about| about.len());
-        if size <= 2 * WAL_LIMIT {
+        if incarnation.log_size() <= 2 * WAL_LIMIT {
             return;
         }
         let cut = connection
@@ -209,7 +331,7 @@ impl Writer {
             .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)))
             .and_then(|_| connection.busy_timeout(self.patience / 2));
         if cut.is_err() {
-            self.connection = None;
+            self.opened = None;
         }
     }
 }
@@ -246,11 +368,4 @@ fn answer(batch: Vec<Box<dyn Write>>, undone: Option<&Error>) {
 
 fn is_busy(error: &Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
-}
-
-/// The name that SQLite gives to a file's write-ahead log.
-fn wal_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
-    name.into()
 }
