@@ -1,6 +1,6 @@
 //! Every input that the fuzz targets began with, or that ever made one of them fail, on every run of the ordinary tests.
 #![cfg(feature = "memory")]
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what a test stands on")]
+#![expect(clippy::expect_used, reason = "what a test stands on")]
 
 use std::fs;
 use std::path::Path;
