@@ -255,7 +255,7 @@ async fn broken_lives_are_noticed() {
     .await;
     tells(
         Flaw::EndsNothing,
-        lifecycle::ending_returns_the_record_before_and_is_seen_at_once,
+        lifecycle::revocation_returns_the_record_before_and_is_seen_at_once,
     )
     .await;
     tells(Flaw::KeepsNothing, lifecycle::end_all_spares_the_kept_session).await;
@@ -267,7 +267,7 @@ async fn broken_lives_are_noticed() {
     .await;
     tells(
         Flaw::LapsesLate,
-        expiry::a_session_lapses_at_the_very_end_of_its_idle_time,
+        expiry::a_session_expires_at_the_very_end_of_its_idle_time,
     )
     .await;
 }
@@ -297,7 +297,7 @@ async fn broken_atomicity_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broken_logs_are_noticed() {
-    tells(Flaw::LosesEntries, feed::endings_are_read_in_order_from_the_start).await;
+    tells(Flaw::LosesEntries, feed::revocations_are_read_in_order_from_the_start).await;
     tells(Flaw::RepeatsEntries, feed::a_cursor_goes_on_after_what_was_read).await;
     tells(
         Flaw::RepeatsEntries,
@@ -313,13 +313,13 @@ async fn broken_logs_are_noticed() {
 async fn broken_purges_are_noticed() {
     tells(
         Flaw::PurgesEarly,
-        purge::a_lapsed_session_stays_for_the_retention_and_then_goes,
+        purge::an_expired_session_stays_for_the_retention_and_then_goes,
     )
     .await;
     tells(Flaw::PurgesEarly, purge::an_ended_session_counts_from_its_ending).await;
     tells(
         Flaw::PurgesNothing,
-        purge::a_lapsed_session_stays_for_the_retention_and_then_goes,
+        purge::an_expired_session_stays_for_the_retention_and_then_goes,
     )
     .await;
 }
