@@ -142,3 +142,8 @@ pub use middleware::{Middleware, MiddlewareFuture, MiddlewareService, middleware
 pub use rejection::Rejection;
 pub use routes::{InvalidPrefix, Routes, routes};
 pub use session::Session;
+
+/// The README's program, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -86,7 +86,12 @@ pub use rejection::Rejection;
 pub use routes::{InvalidPrefix, Routes, routes};
 pub use session::Session;
 
-/// The README's program, compiled.
+/// The workspace's program, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
+struct WorkspaceReadme;
+
+/// The README's program, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
 struct Readme;

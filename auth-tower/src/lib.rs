@@ -105,3 +105,8 @@ pub use store::sqlite::{SqliteOptions, SqliteStore};
 pub use token::claims::RegisteredClaims;
 pub use wire::denial::{Denial, DenialBody, DenialCode};
 pub use wire::grpc::GrpcStatus;
+
+/// The README's program, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

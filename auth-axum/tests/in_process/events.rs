@@ -291,7 +291,7 @@ async fn op_05_rt_22_no_flow_puts_a_credential_into_a_log_an_event_or_a_debug_fo
     let flows = Flows::run().await;
     let text = log.text();
     for heard in [
-        "TokenResponse",
+        "SignedIn",
         "Rotated",
         "ReplayServed",
         "Recovered",

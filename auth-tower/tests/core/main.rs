@@ -1,5 +1,7 @@
-//! The public API of the core, without a server: keys, settings, passwords, the tower layer, the rotation rules.
+//! The public API of the core, without a server: keys, settings, passwords, the tower layer, the rotation rules,
+//! and the corpus of the fuzz targets.
 
+mod fuzz_corpus;
 mod keys;
 mod layer_grpc;
 mod layer_plain;

@@ -4,7 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test measures how long an answer took")]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -665,4 +665,303 @@ async fn closing_waits_for_every_clone() {
     begin(&clone, "alice", 1).await;
     drop(clone);
     timeout(PATIENCE, closing).await.expect("closed with the last clone");
+}
+
+/// The three files of a database.
+const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn remove_all(path: &Path) {
+    for suffix in SUFFIXES {
+        let _ = fs::remove_file(beside(path, suffix));
+    }
+}
+
+/// A copy of the database as it is now, in one file.
+fn copy(from: &Path, to: &Path) {
+    let connection = Connection::open(from).unwrap();
+    connection.execute("VACUUM INTO ?1", [to.to_str().unwrap()]).unwrap();
+}
+
+fn assert_unavailable<T: std::fmt::Debug>(what: &str, answer: Result<T, StoreError>) {
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{what}: {answer:?}");
+}
+
+/// Each kind of call fails.
+async fn assert_outage(what: &str, store: &SqliteStore, id: SessionId) {
+    for _ in 0..3 {
+        assert_unavailable(what, store.create(session("mallory", 77)).await);
+        assert_unavailable(what, store.find(id).await);
+        assert_unavailable(what, store.advance(id, step(1)).await);
+        assert_unavailable(what, store.end(id, EndReason::SignedOut).await);
+        assert_unavailable(what, store.end_all(&subject("alice"), None, EndReason::AllEnded).await);
+        assert_unavailable(what, store.list(&subject("alice"), 9).await);
+        assert_unavailable(what, store.revocations_since(Cursor::start(), Duration::ZERO).await);
+    }
+}
+
+/// Waits until the store works on what lies at its path.
+async fn recovered(what: &str, store: &SqliteStore) {
+    let start = Instant::now();
+    loop {
+        let written = store.acknowledge(vec![auth_tower::store::Acknowledgement {
+            id: session("nobody", 1).id,
+            generation: 1,
+        }]);
+        let written = written.await;
+        let read = store.list(&subject("nobody"), 1).await;
+        match (written, read) {
+            (Ok(()), Ok(_)) => return,
+            failed => assert!(start.elapsed() < PATIENCE, "{what}: {failed:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What one writes the other reads, endings too.
+async fn assert_one_store(what: &str, stores: [&SqliteStore; 2], number: u64) {
+    for (turn, [here, there]) in [stores, [stores[1], stores[0]]].into_iter().enumerate() {
+        let id = begin(here, "alice", number + turn as u64).await;
+        assert!(there.find(id).await.unwrap().is_some(), "{what}");
+        assert!(there.advance(id, step(1)).await.unwrap().unwrap().taken, "{what}");
+        let cursor = end_of_feed(there, Cursor::start()).await.1;
+        here.end(id, EndReason::SignedOut).await.unwrap();
+        let page = timeout(PATIENCE, there.revocations_since(cursor, PATIENCE)).await;
+        let entries = page.expect("woken").unwrap().entries;
+        assert_eq!(
+            entries.first().map(|entry| entry.what),
+            Some(Revoked::Session(id)),
+            "{what}"
+        );
+    }
+}
+
+/// How many entries there are after `cursor`, and where they end.
+async fn end_of_feed(store: &SqliteStore, cursor: Cursor) -> (usize, Cursor) {
+    let page = store.revocations_since(cursor, Duration::ZERO).await.unwrap();
+    assert!(page.complete);
+    (page.entries.len(), page.cursor)
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b1_a_removed_file_is_an_outage_and_the_one_made_anew_is_shared() {
+    let folder = folder();
+    let path = folder.path().join("auth.db");
+    let here = SqliteStore::connect(&path).await.unwrap();
+    let there = SqliteStore::connect(&path).await.unwrap();
+    let old = begin(&here, "alice", 1).await;
+    remove_all(&path);
+    assert_outage("one", &here, old).await;
+    assert_outage("other", &there, old).await;
+    assert!(!path.exists(), "only opening makes a file");
+
+    let third = SqliteStore::connect(&path).await.unwrap();
+    for (number, store) in [(100, &here), (200, &there)] {
+        recovered("after a new one", store).await;
+        assert_one_store("after a new one", [store, &third], number).await;
+        assert!(store.find(old).await.unwrap().is_none());
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b1_a_reader_of_the_feed_hears_at_once_that_the_file_is_gone() {
+    let folder = folder();
+    let path = folder.path().join("auth.db");
+    let store = SqliteStore::connect(&path).await.unwrap();
+    let mut waiting = Box::pin(store.revocations_since(Cursor::start(), PATIENCE * 3));
+    let early = timeout(Duration::from_millis(120), &mut waiting).await;
+    assert!(early.is_err(), "nothing has ended yet");
+    remove_all(&path);
+    assert_unavailable("removed", timeout(PATIENCE, waiting).await.expect("woken"));
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b1_an_older_backup_takes_over_and_its_log_is_read_anew() {
+    let folder = folder();
+    let path = folder.path().join("auth.db");
+    let backup = folder.path().join("backup.db");
+    let here = SqliteStore::connect(&path).await.unwrap();
+    let there = SqliteStore::connect(&path).await.unwrap();
+    let kept = begin(&here, "alice", 1).await;
+    let ended = begin(&here, "alice", 2).await;
+    here.end(ended, EndReason::SignedOut).await.unwrap();
+    for number in 1_000..1_400 {
+        begin(&here, "bob", number).await;
+    }
+    copy(&path, &backup);
+    let mut later = Vec::new();
+    for number in 3..6 {
+        let id = begin(&there, "alice", number).await;
+        here.end(id, EndReason::SignedOut).await.unwrap();
+        later.push(id);
+    }
+    let (entries, cursor) = end_of_feed(&there, Cursor::start()).await;
+    assert_eq!(entries, 4);
+
+    // What the log of the replaced file holds is left behind, as somebody who moves one file leaves it.
+    fs::rename(&backup, &path).unwrap();
+    recovered("one", &here).await;
+    recovered("other", &there).await;
+    let third = SqliteStore::connect(&path).await.unwrap();
+    for store in [&here, &there, &third] {
+        assert!(store.find(kept).await.unwrap().is_some());
+        assert_eq!(store.list(&subject("bob"), 1_000).await.unwrap().len(), 400);
+        for id in &later {
+            assert!(store.find(*id).await.unwrap().is_none(), "the backup is older");
+        }
+    }
+    // As many entries as before the backup came back, and other ones.
+    for number in 10..14 {
+        let id = begin(&third, "alice", number).await;
+        third.end(id, EndReason::SignedOut).await.unwrap();
+    }
+    let (entries, cursor) = end_of_feed(&there, cursor).await;
+    assert_eq!(entries, 5, "a place in the log before is no place in this one");
+    let early = timeout(Duration::from_millis(120), there.revocations_since(cursor, PATIENCE)).await;
+    assert!(early.is_err(), "nothing is new");
+    assert_one_store("after a backup", [&here, &there], 20).await;
+    assert_one_store("after a backup", [&third, &there], 30).await;
+    let sound: String = Connection::open(&path)
+        .unwrap()
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(sound, "ok");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b1_files_beside_the_database_that_are_removed_cost_no_session() {
+    for removed in [&["-wal"][..], &["-shm"], &["-wal", "-shm"]] {
+        let what = format!("{removed:?}");
+        let folder = folder();
+        let path = folder.path().join("auth.db");
+        let here = SqliteStore::connect(&path).await.unwrap();
+        let there = SqliteStore::connect(&path).await.unwrap();
+        for number in 0..50 {
+            begin([&here, &there][number as usize % 2], "alice", number).await;
+        }
+        for suffix in removed {
+            fs::remove_file(beside(&path, suffix)).unwrap();
+        }
+        // Two stores of one process share what SQLite knows of a file, so neither recovers alone.
+        tokio::join!(recovered(&what, &here), recovered(&what, &there));
+        let third = SqliteStore::connect(&path).await.unwrap();
+        for store in [&here, &there, &third] {
+            assert_eq!(store.list(&subject("alice"), 100).await.unwrap().len(), 50, "{what}");
+        }
+        assert_one_store(&what, [&here, &there], 100).await;
+        assert_one_store(&what, [&third, &here], 200).await;
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b1_what_cannot_be_used_in_its_place_is_an_outage_and_left_alone() {
+    let folder = folder();
+    let path = folder.path().join("auth.db");
+    let kept = folder.path().join("kept.db");
+    let app = folder.path().join("app.db");
+    Connection::open(&app)
+        .unwrap()
+        .execute_batch("CREATE TABLE notes (text TEXT); INSERT INTO notes VALUES ('mine');")
+        .unwrap();
+    let sound = folder.path().join("sound.db");
+    filled(&sound).await;
+    let mut damaged = fs::read(&sound).unwrap();
+    let middle = damaged.len() / 2 / 4_096 * 4_096;
+    damaged[middle..middle + 8_192].fill(0xa5);
+    let intruders: [(&str, Option<Vec<u8>>); 5] = [
+        ("folder", None),
+        ("empty", Some(Vec::new())),
+        ("text", Some(b"This is not a database, it is a letter.".repeat(40))),
+        ("another's", Some(fs::read(&app).unwrap())),
+        ("damaged", Some(damaged)),
+    ];
+    let here = SqliteStore::connect(&path).await.unwrap();
+    let there = SqliteStore::connect(&path).await.unwrap();
+    let id = begin(&here, "alice", 1).await;
+    for (name, bytes) in intruders {
+        fs::rename(&path, &kept).unwrap();
+        match &bytes {
+            None => fs::create_dir(&path).unwrap(),
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+        }
+        assert_outage(name, &here, id).await;
+        assert_outage(name, &there, id).await;
+        match &bytes {
+            None => fs::remove_dir(&path).unwrap(),
+            Some(bytes) => assert_eq!(&fs::read(&path).unwrap(), bytes, "{name} was changed"),
+        }
+        // What was there all along is complete without the files beside it, wherever it was moved to.
+        let sessions: u32 = Connection::open(&kept)
+            .unwrap()
+            .query_row("SELECT count(*) FROM auth_sessions WHERE ended IS NULL", [], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        assert_eq!(sessions, 1, "{name}");
+        remove_all(&path);
+        fs::rename(&kept, &path).unwrap();
+        recovered(name, &here).await;
+        recovered(name, &there).await;
+        for store in [&here, &there] {
+            assert!(store.find(id).await.unwrap().is_some(), "{name}");
+        }
+    }
+    assert_one_store("after all", [&here, &there], 10).await;
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b1_a_renamed_folder_is_an_outage_until_it_is_named_back() {
+    let folder = folder();
+    let (data, moved) = (folder.path().join("data"), folder.path().join("moved"));
+    fs::create_dir(&data).unwrap();
+    let path = data.join("auth.db");
+    let store = SqliteStore::connect(&path).await.unwrap();
+    let id = begin(&store, "alice", 1).await;
+    let (_, cursor) = end_of_feed(&store, Cursor::start()).await;
+    fs::rename(&data, &moved).unwrap();
+    assert_outage("renamed", &store, id).await;
+    assert!(!data.exists());
+    fs::rename(&moved, &data).unwrap();
+    recovered("named back", &store).await;
+    assert!(store.find(id).await.unwrap().is_some());
+    store.end(id, EndReason::SignedOut).await.unwrap();
+    assert_eq!(end_of_feed(&store, cursor).await.0, 1);
+
+    // A folder that another database was made in meanwhile is as good as another file.
+    fs::rename(&data, &moved).unwrap();
+    fs::create_dir(&data).unwrap();
+    let there = SqliteStore::connect(&path).await.unwrap();
+    recovered("another folder", &store).await;
+    assert!(store.find(id).await.unwrap().is_none());
+    assert_one_store("another folder", [&store, &there], 10).await;
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b1_a_link_that_is_turned_elsewhere_leads_there() {
+    let folder = folder();
+    let [one, two, link] = ["one.db", "two.db", "link.db"].map(|name| folder.path().join(name));
+    let first = SqliteStore::connect(&one).await.unwrap();
+    let second = SqliteStore::connect(&two).await.unwrap();
+    std::os::unix::fs::symlink(&one, &link).unwrap();
+    let store = SqliteStore::connect(&link).await.unwrap();
+    assert_one_store("first", [&first, &store], 10).await;
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&two, &link).unwrap();
+    recovered("turned", &store).await;
+    assert_one_store("second", [&second, &store], 20).await;
+    let id = begin(&first, "alice", 1).await;
+    assert!(first.find(id).await.unwrap().is_some(), "the first goes on");
+    assert!(store.find(id).await.unwrap().is_none());
 }

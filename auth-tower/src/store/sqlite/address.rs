@@ -11,7 +11,7 @@ use crate::store::error::StoreError;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const SMALLEST_PAGE: u64 = 512;
 
-/// The path that `location` names.
+/// The path that `location` names, from the root: the process may change its folder later.
 pub(super) fn parse(location: &Path) -> Result<PathBuf, StoreError> {
     let path = match location.to_str().and_then(|text| text.strip_prefix("sqlite:")) {
         None => location,
@@ -29,7 +29,7 @@ pub(super) fn parse(location: &Path) -> Result<PathBuf, StoreError> {
     if path == Path::new(":memory:") {
         return Err(refuse("a database in memory cannot be shared; use the memory store"));
     }
-    Ok(path.to_owned())
+    std::path::absolute(path).map_err(|error| open_error("the current folder cannot be found", error))
 }
 
 /// Makes an empty file that only its owner can read, or looks at the one that is there. An empty file becomes a database
@@ -54,7 +54,8 @@ pub(super) fn claim(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn inspect(path: &Path) -> Result<(), StoreError> {
+/// Looks at the file that is there.
+pub(super) fn inspect(path: &Path) -> Result<(), StoreError> {
     let about = fs::metadata(path).map_err(|error| open_error("the file cannot be read", error))?;
     if about.is_dir() {
         return Err(refuse("it is a folder, not a file"));
@@ -65,7 +66,8 @@ fn inspect(path: &Path) -> Result<(), StoreError> {
     if about.permissions().readonly() {
         return Err(refuse(READ_ONLY));
     }
-    if about.len() == 0 {
+    // SQLite itself says what a larger one is. Closing one that this process has open elsewhere would give up SQLite's locks.
+    if about.len() == 0 || about.len() >= SMALLEST_PAGE {
         return Ok(());
     }
     let mut start = Vec::with_capacity(MAGIC.len());
@@ -77,10 +79,7 @@ fn inspect(path: &Path) -> Result<(), StoreError> {
             "the file is not an SQLite database; name another file, or move this one away",
         ));
     }
-    if about.len() < SMALLEST_PAGE {
-        return Err(refuse(DAMAGED));
-    }
-    Ok(())
+    Err(refuse(DAMAGED))
 }
 
 fn open_error(reason: &'static str, source: std::io::Error) -> StoreError {

@@ -12,10 +12,30 @@ pub(super) fn of_step(error: Error) -> StoreError {
 /// The same, for each of those whom one error has hit.
 pub(super) fn of_batch(error: &Error) -> StoreError {
     match code(error) {
+        Some(cause) if cause.extended_code == ffi::SQLITE_READONLY_DBMOVED => StoreError::unavailable(Moved),
         // Also where the file is damaged: that is no fault of one session, and nothing was carried out.
         Some(cause) => StoreError::unavailable(cause),
         None => StoreError::Corrupt("a column is not of its type"),
     }
+}
+
+/// The names of the files lead elsewhere.
+#[derive(Debug, thiserror::Error)]
+#[error("its file was removed or replaced")]
+pub(super) struct Moved;
+
+pub(super) fn is_moved(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(cause) if cause.is::<Moved>())
+}
+
+/// What SQLite itself says where it notices the same.
+pub(super) fn moved() -> Error {
+    Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY_DBMOVED), None)
+}
+
+/// Somebody else uses what is needed alone.
+pub(super) fn busy() -> Error {
+    Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None)
 }
 
 /// The error of opening a database: what a person can do about it.
@@ -51,6 +71,17 @@ fn code(error: &Error) -> Option<ffi::Error> {
     match error {
         Error::SqliteFailure(cause, _) | Error::SqlInputError { error: cause, .. } => Some(*cause),
         _ => None,
+    }
+}
+
+/// What a caller is told whose step met the error of opening a file again.
+pub(super) fn spoiled_by(error: StoreError) -> Error {
+    match error {
+        StoreError::Unavailable(cause) => match cause.downcast::<ffi::Error>() {
+            Ok(cause) => Error::SqliteFailure(*cause, None),
+            Err(_) => moved(),
+        },
+        StoreError::Corrupt(_) | StoreError::Timeout | StoreError::Full | StoreError::Open { .. } => moved(),
     }
 }
 

@@ -1,6 +1,5 @@
 //! The revocation log: reading it, and noticing what other processes write into it.
 
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -8,8 +7,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
 use super::error::of_step;
+use super::file::Opened;
+use super::follower::Follower;
+use super::rows;
 use super::transaction::ReadTransaction;
-use super::{open, rows};
 use crate::store::FEED_PAGE;
 use crate::store::error::StoreError;
 use crate::store::feed::{Cursor, RevocationPage};
@@ -21,31 +22,56 @@ const PAGE: &str = "SELECT seq, session, subject, keep, at FROM auth_revocations
 
 const LAST: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'auth_revocations'";
 
-/// The number of the last revocation that is known to be committed.
+/// The last revocation that is known to be committed.
 #[derive(Clone)]
-pub(super) struct LastRevocation(watch::Sender<i64>);
+pub(super) struct LastRevocation(watch::Sender<Known>);
+
+/// A place in the log of one incarnation of the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reached {
+    incarnation: u64,
+    number: i64,
+}
+
+/// What is known of the log; nothing, while there is no file that is to be used.
+type Known = Option<Reached>;
 
 impl LastRevocation {
     pub(super) fn new() -> Self {
-        Self(watch::Sender::new(0))
+        Self(watch::Sender::new(Some(Reached {
+            incarnation: 0,
+            number: 0,
+        })))
     }
 
-    pub(super) fn tell(&self, number: i64) {
-        self.0.send_if_modified(|known| {
-            let news = number > *known;
-            if news {
-                *known = number;
+    /// There is a revocation with this number in the log of this incarnation.
+    pub(super) fn tell(&self, incarnation: u64, number: i64) {
+        self.0.send_if_modified(|known| match known {
+            Some(known) if known.incarnation == incarnation && known.number < number => {
+                known.number = number;
+                true
             }
-            news
+            // One that only just hears of the change tells of the file before.
+            Some(_) | None => false,
         });
     }
 
-    /// Returns when a revocation after `number` is known. The file is polled while a caller waits here.
-    pub(super) async fn after(&self, number: i64, watcher: impl FnOnce()) {
+    /// From here on the log is that of `incarnation`, or none.
+    pub(super) fn change(&self, incarnation: Option<u64>) {
+        self.0
+            .send_replace(incarnation.map(|incarnation| Reached { incarnation, number: 0 }));
+    }
+
+    /// Returns when a revocation after `reached` is known, or the log is another. The file is polled while a caller waits here.
+    pub(super) async fn after(&self, reached: Reached, watcher: impl FnOnce()) {
         let mut last = self.0.subscribe();
         watcher();
         // The sender is `self`: it cannot be gone.
-        let _ = last.wait_for(|last| *last > number).await;
+        let _ = last
+            .wait_for(|last| {
+                last.is_none_or(|last| last.incarnation != reached.incarnation || last.number > reached.number)
+            })
+            .await;
     }
 
     fn is_awaited(&self) -> bool {
@@ -62,8 +88,8 @@ pub(super) fn last(connection: &Connection) -> rusqlite::Result<i64> {
     Ok(last.unwrap_or(0))
 }
 
-/// A place in this file's log.
-pub(super) fn place(log_id: &str, cursor: &Cursor) -> Result<i64, StoreError> {
+/// A place in the log that cursors call `feed`.
+fn place(feed: &str, cursor: &Cursor) -> Result<i64, StoreError> {
     let Some(place) = cursor.place() else {
         return Ok(0);
     };
@@ -72,19 +98,19 @@ pub(super) fn place(log_id: &str, cursor: &Cursor) -> Result<i64, StoreError> {
         .and_then(|(log, number)| Some((log, number.parse().ok()?)))
         .ok_or(StoreError::Corrupt("the cursor is not of this store"))?;
     // Another file has taken this one's place: all of its entries are new.
-    Ok(if log == log_id { number } else { 0 })
+    Ok(if log == feed { number } else { 0 })
 }
 
-/// A page of the log, and the number that it ends with.
+/// A page of the log, and the place that it ends with.
 pub(super) fn page(
     transaction: &ReadTransaction<'_>,
-    log_id: &str,
-    after: i64,
-) -> Result<(RevocationPage, i64), StoreError> {
+    cursor: &Cursor,
+) -> Result<(RevocationPage, Reached), StoreError> {
+    let after = place(transaction.incarnation.feed(), cursor)?;
     let now = transaction.clock.now();
     // One snapshot for both queries.
     let snapshot = transaction.connection.unchecked_transaction().map_err(of_step)?;
-    // A file that was restored from a copy numbers anew what it has lost.
+    // A file that was overwritten with a copy numbers anew what it has lost.
     let after = if after > last(transaction.connection).map_err(of_step)? {
         0
     } else {
@@ -110,25 +136,31 @@ pub(super) fn page(
     snapshot.finish().map_err(of_step)?;
     let page = RevocationPage {
         entries,
-        cursor: Cursor::at(format!("{log_id}.{reached}")),
+        cursor: Cursor::at(format!("{}.{reached}", transaction.incarnation.feed())),
         complete,
         now,
+    };
+    let reached = Reached {
+        incarnation: transaction.incarnation.number(),
+        number: reached,
     };
     Ok((page, reached))
 }
 
 /// Polls the file while a reader waits for revocations, and sleeps otherwise. Ends with the last handle.
-pub(super) fn watch(path: PathBuf, last_revocation: &LastRevocation, calls: &Receiver<()>) {
-    let mut file: Option<(Connection, Option<i64>)> = None;
+pub(super) fn watch(mut file: Follower, last_revocation: &LastRevocation, calls: &Receiver<()>) {
+    let mut seen = None;
     while calls.recv().is_ok() {
         while last_revocation.is_awaited() {
-            let polled = match file.take() {
-                Some(opened) => Ok(opened),
-                None => open::reader(&path).map(|connection| (connection, None)),
-            }
-            .and_then(|(connection, version)| poll(connection, version, last_revocation));
             // After an error, anew at the next poll.
-            file = polled.ok();
+            seen = file
+                .take()
+                .and_then(|opened| {
+                    let polled = poll(&opened, seen, last_revocation)?;
+                    file.keep(opened);
+                    Ok(polled)
+                })
+                .ok();
             match calls.recv_timeout(POLL_INTERVAL) {
                 Ok(()) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -137,14 +169,17 @@ pub(super) fn watch(path: PathBuf, last_revocation: &LastRevocation, calls: &Rec
     }
 }
 
-type Polled = (Connection, Option<i64>);
+/// An incarnation, and the state of its file that a connection to it has seen.
+type Polled = (u64, i64);
 
-fn poll(connection: Connection, version: Option<i64>, last_revocation: &LastRevocation) -> rusqlite::Result<Polled> {
-    let present: i64 = connection
+fn poll(opened: &Opened, seen: Option<Polled>, last_revocation: &LastRevocation) -> rusqlite::Result<Polled> {
+    let state: i64 = opened
+        .connection
         .prepare_cached("PRAGMA data_version")?
         .query_row([], |row| row.get(0))?;
-    if version != Some(present) {
-        last_revocation.tell(last(&connection)?);
+    let present = (opened.incarnation.number(), state);
+    if seen != Some(present) {
+        last_revocation.tell(opened.incarnation.number(), last(&opened.connection)?);
     }
-    Ok((connection, Some(present)))
+    Ok(present)
 }

@@ -6,6 +6,8 @@
 mod address;
 mod error;
 mod feed;
+mod file;
+mod follower;
 mod open;
 mod options;
 mod purge;
@@ -24,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::file::DatabaseFile;
 use self::requests::Kind;
 use self::threads::Threads;
 use super::error::StoreError;
@@ -45,6 +48,9 @@ pub use self::options::SqliteOptions;
 ///   before its turn came is not carried out, and a call that finds too many waiting before it fails at once. Time is real
 ///   time, so a runtime whose clock is paused sees timeouts.
 /// * A new file can be read by its owner only (mode 0600). A damaged one is refused and left as it is.
+/// * Where the file is removed or replaced while the store is open, the store goes on with what lies at the path as soon as
+///   that is a sound database of this library, a backup for instance; until then every call fails. A file is made only by
+///   [`connect`](Self::connect).
 ///
 /// Clones share their connections, which are closed with the last clone, after its calls are done: dropping the last clone
 /// waits for that, for 2 s at most. [`close`](Self::close) waits without holding up an async thread.
@@ -99,8 +105,8 @@ impl SqliteOptions {
     pub async fn connect(self, location: impl AsRef<Path>) -> Result<SqliteStore, StoreError> {
         let path = address::parse(location.as_ref())?;
         let opening = tokio::task::spawn_blocking(move || {
-            let (writer, log_id) = open::prepare(&path, self.deadline)?;
-            Threads::start(path, self, writer, log_id)
+            let (file, opened) = DatabaseFile::open(path, self.deadline)?;
+            Threads::start(file, self, opened)
         });
         let threads = opening.await.map_err(StoreError::unavailable)??;
         Ok(SqliteStore {

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::address;
 use super::error::{DAMAGED, READ_ONLY, of_opening, refuse};
 use crate::store::error::StoreError;
 
@@ -37,28 +36,39 @@ pub(super) const WAL_LIMIT: u64 = 8 << 20;
 const CACHED_STATEMENTS: usize = 64;
 
 /// How long a connection waits for locks while no caller waits for it.
-const BRIEFLY: Duration = Duration::from_millis(250);
+pub(super) const BRIEFLY: Duration = Duration::from_millis(250);
 
-/// Makes or opens the file, checks it, and brings its tables up to date. Returns the connection to write through and the
-/// name of the file's log.
-pub(super) fn prepare(path: &Path, patience: Duration) -> Result<(Connection, String), StoreError> {
+/// What is done about a database without tables of this library.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tables {
+    /// They are made.
+    MayBeMade,
+    /// It is refused: it is somebody else's, or not ready yet.
+    MustBeThere,
+}
+
+/// Opens the file, checks it, and brings its tables up to date. Returns the connection to write through and the name of the
+/// file's log.
+pub(super) fn prepare(path: &Path, patience: Duration, tables: Tables) -> Result<(Connection, String), StoreError> {
     let until = Instant::now() + patience;
-    address::claim(path)?;
     let mut connection = open(path, true).map_err(of_opening)?;
     // Nothing is written to a file that is not known to be sound, not even what its log holds.
     let sound = guard(&connection, true)
         .map_err(of_opening)
-        .and_then(|()| check(&connection, path));
+        .and_then(|()| check(&connection, path, tables));
     sound?;
     guard(&connection, false).map_err(of_opening)?;
     connection.busy_timeout(patience).map_err(of_opening)?;
     use_wal(&connection, until)?;
     migrate(&mut connection)?;
     tune_writer(&connection).map_err(of_opening)?;
-    let log_id = connection
-        .query_row("SELECT id FROM auth_log", [], |row| row.get(0))
-        .map_err(of_opening)?;
+    let log_id = log_id(&connection).map_err(of_opening)?;
     Ok((connection, log_id))
+}
+
+/// The name of the file's log.
+pub(super) fn log_id(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("SELECT id FROM auth_log", [], |row| row.get(0))
 }
 
 /// Opens an existing file again for writing, after its connection broke.
@@ -109,18 +119,23 @@ fn guard(connection: &Connection, on: bool) -> rusqlite::Result<()> {
     connection.pragma_update(None, "query_only", on)
 }
 
-fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+fn check(connection: &Connection, path: &Path, required: Tables) -> Result<(), StoreError> {
     if connection.is_readonly("main").map_err(of_opening)? {
         return Err(refuse(READ_ONLY));
     }
     let tables: u32 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(of_opening)?;
+    let ours = table_exists(connection, "auth_migrations")?;
+    if !ours && required == Tables::MustBeThere {
+        return Err(refuse(
+            "the database that lies there now holds no tables of this library",
+        ));
+    }
     if tables == 0 {
         return Ok(());
     }
     let size = std::fs::metadata(path).map_or(u64::MAX, |about| about.len());
-    let ours = table_exists(connection, "auth_migrations")?;
     let query = match (size <= CHECKED_WHOLE, ours) {
         (true, _) => "PRAGMA quick_check(1)",
         (false, true) => "PRAGMA quick_check('auth_epochs')",

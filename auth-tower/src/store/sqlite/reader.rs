@@ -1,17 +1,16 @@
 //! The thread that reads, on a connection that cannot write.
-
 #![expect(
     clippy::disallowed_methods,
     reason = "the deadline of a call, which no record is dated by"
 )]
 
-use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
 use super::error::of_step;
+use super::follower::Follower;
 use super::requests::Read;
 use super::rows::{FIND, session_columns};
 use super::transaction::ReadTransaction;
@@ -66,22 +65,22 @@ impl ReadTransaction<'_> {
 }
 
 /// Serves until the last handle is gone and the queue is empty.
-pub(super) fn serve(path: PathBuf, clock: Clock, requests: &Receiver<Box<dyn Read>>) {
-    let mut connection: Option<Connection> = None;
+pub(super) fn serve(mut file: Follower, clock: Clock, requests: &Receiver<Box<dyn Read>>) {
     while let Ok(request) = requests.recv() {
-        let opened = match connection.take() {
-            Some(opened) => Ok(opened),
-            None => open::reader(&path),
-        };
         let left = request.deadline().saturating_duration_since(Instant::now());
-        let opened = opened.and_then(|opened| open::wait_for_locks(&opened, left).map(|()| opened));
+        let opened = file
+            .take()
+            .and_then(|opened| open::wait_for_locks(&opened.connection, left).map(|()| opened));
         match opened {
             Ok(opened) => {
                 let spoiled = request.run(Ok(&ReadTransaction {
-                    connection: &opened,
+                    connection: &opened.connection,
                     clock: &clock,
+                    incarnation: &opened.incarnation,
                 }));
-                connection = (!spoiled).then_some(opened);
+                if !spoiled {
+                    file.keep(opened);
+                }
             }
             Err(error) => {
                 request.run(Err(&error));

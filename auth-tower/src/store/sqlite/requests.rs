@@ -54,6 +54,33 @@ pub(super) trait Read: Send {
     fn run(self: Box<Self>, transaction: Result<&ReadTransaction<'_>, &Error>) -> bool;
 }
 
+/// A request that only has the writer look which files lie at the path, as it does before every step.
+pub(super) struct Look;
+
+impl Write for Look {
+    fn given_up(&self) -> bool {
+        true
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Single
+    }
+
+    fn run(&mut self, _: &WriteTransaction<'_>) -> bool {
+        true
+    }
+
+    fn spoils_connection(&self) -> bool {
+        false
+    }
+
+    fn answer(self: Box<Self>, _: Option<&Error>) {}
+}
+
 pub(super) struct Call<T, F> {
     run: F,
     outcome: Option<Result<T, StoreError>>,

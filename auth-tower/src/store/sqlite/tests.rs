@@ -7,10 +7,11 @@ use rusqlite::Connection;
 use tokio::sync::oneshot::Receiver;
 
 use super::feed::LastRevocation;
+use super::file::DatabaseFile;
 use super::requests::{Call, Kind, Write};
 use super::transaction::WriteTransaction;
 use super::writer::Writer;
-use super::{open, rows, steps};
+use super::{rows, steps};
 use crate::clock::Clock;
 use crate::id::{SessionId, Subject};
 use crate::session::{ClientInfo, EndReason, Lifetime, SessionRecord};
@@ -50,9 +51,9 @@ fn creating(number: u16) -> (Box<dyn Write>, Answer) {
 
 fn writer(folder: &tempfile::TempDir, prepare: impl FnOnce(&Connection)) -> Writer {
     let path = folder.path().join("auth.db");
-    let (connection, _) = open::prepare(&path, PATIENCE).unwrap();
-    prepare(&connection);
-    Writer::new(path, Clock::system(), LastRevocation::new(), connection)
+    let (file, opened) = DatabaseFile::open(path, PATIENCE).unwrap();
+    prepare(&opened.connection);
+    Writer::new(file, Clock::system(), LastRevocation::new(), opened)
 }
 
 #[test]
@@ -93,17 +94,14 @@ fn a_full_disk_fails_what_does_not_fit_and_the_next_call_recovers() {
 #[test]
 fn while_the_file_cannot_be_written_calls_fail_and_then_they_recover() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("auth.db");
     let mut writer = writer(&folder, |_| {});
     let (call, mut answer) = creating(1);
     writer.commit(vec![call]);
     answer.try_recv().unwrap().unwrap();
     // A folder in the way of the file's log: neither this nor any new connection can write.
     let wal = folder.path().join("auth.db-wal");
-    drop(writer);
+    std::fs::remove_file(&wal).unwrap();
     std::fs::create_dir(&wal).unwrap();
-    let connection = Connection::open(&path).unwrap();
-    let mut writer = Writer::new(path.clone(), Clock::system(), LastRevocation::new(), connection);
     for number in 2..5 {
         let (call, mut answer) = creating(number);
         writer.commit(vec![call]);
@@ -162,7 +160,8 @@ fn a_call_whose_caller_is_gone_is_not_carried_out() {
 #[test]
 fn the_hot_statements_use_their_indexes() {
     let folder = tempfile::tempdir().unwrap();
-    let (connection, _) = open::prepare(&folder.path().join("auth.db"), PATIENCE).unwrap();
+    let (_, opened) = DatabaseFile::open(folder.path().join("auth.db"), PATIENCE).unwrap();
+    let connection = opened.connection;
     let plan = |sql: &str| -> String {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let mut rows = statement.raw_query();

@@ -5,18 +5,18 @@
 )]
 
 use std::future::Future;
-use std::path::PathBuf;
-use std::sync::mpsc;
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use parking_lot::Mutex;
-use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::feed::LastRevocation;
+use super::feed::{LastRevocation, Reached};
+use super::file::{DatabaseFile, Opened};
+use super::follower::Follower;
 use super::options::SqliteOptions;
 use super::requests::{Call, Kind, Read, Write};
 use super::transaction::{ReadTransaction, WriteTransaction};
@@ -30,7 +30,6 @@ use crate::store::feed::{Cursor, RevocationPage};
 pub(super) struct Threads {
     queues: Queues,
     last_revocation: LastRevocation,
-    log_id: String,
     /// For calls that come without a deadline, and for closing.
     deadline: Duration,
     closed: watch::Receiver<()>,
@@ -76,12 +75,7 @@ enum Refused {
 }
 
 impl Threads {
-    pub(super) fn start(
-        path: PathBuf,
-        options: SqliteOptions,
-        connection: Connection,
-        log_id: String,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn start(file: Arc<DatabaseFile>, options: SqliteOptions, opened: Opened) -> Result<Self, StoreError> {
         let SqliteOptions { clock, deadline, queue } = options;
         let (writer, writes) = mpsc::sync_channel(queue);
         let (reader, reads) = mpsc::sync_channel(queue);
@@ -91,14 +85,15 @@ impl Threads {
         let last_revocation = LastRevocation::new();
 
         let reading = {
-            let (path, clock) = (path.clone(), clock.clone());
-            spawn("auth-read", move || reader::serve(path, clock, &reads))?
+            let (file, clock) = (Follower::new(Arc::clone(&file), writer.clone()), clock.clone());
+            spawn("auth-read", move || reader::serve(file, clock, &reads))?
         };
         let watching = {
-            let (path, last_revocation) = (path.clone(), last_revocation.clone());
-            spawn("auth-watch", move || feed::watch(path, &last_revocation, &calls))?
+            let file = Follower::new(Arc::clone(&file), writer.clone());
+            let last_revocation = last_revocation.clone();
+            spawn("auth-watch", move || feed::watch(file, &last_revocation, &calls))?
         };
-        let mut writing = Writer::new(path, clock, last_revocation.clone(), connection);
+        let mut writing = Writer::new(file, clock, last_revocation.clone(), opened);
         spawn("auth-write", move || {
             writing.serve(&writes);
             // The last to close the file puts its write-ahead log into it, which only this connection can.
@@ -114,7 +109,6 @@ impl Threads {
                 watcher,
             },
             last_revocation,
-            log_id,
             deadline,
             closed,
             ended: Mutex::new(ended),
@@ -149,8 +143,7 @@ impl Threads {
     }
 
     pub(super) async fn revocations_since(&self, cursor: Cursor, wait: Duration) -> Result<RevocationPage, StoreError> {
-        let after = feed::place(&self.log_id, &cursor)?;
-        let (page, reached) = self.feed(after).await?;
+        let (page, reached) = self.feed(cursor).await?;
         if !page.entries.is_empty() || wait.is_zero() {
             return Ok(page);
         }
@@ -160,13 +153,11 @@ impl Threads {
         });
         // With or without news, the answer states what is known now, so the log has to be read now.
         let _ = timeout(wait, news).await;
-        Ok(self.feed(reached).await?.0)
+        Ok(self.feed(page.cursor).await?.0)
     }
 
-    async fn feed(&self, after: i64) -> Result<(RevocationPage, i64), StoreError> {
-        let log_id = self.log_id.clone();
-        self.read(move |transaction| feed::page(transaction, &log_id, after))
-            .await
+    async fn feed(&self, cursor: Cursor) -> Result<(RevocationPage, Reached), StoreError> {
+        self.read(move |transaction| feed::page(transaction, &cursor)).await
     }
 
     /// Resolves when all threads have ended.

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use rusqlite::{CachedStatement, Connection};
 
 use super::error::of_step;
+use super::file::Incarnation;
 use crate::clock::{Clock, Timestamp};
 use crate::store::error::StoreError;
 
@@ -12,6 +13,7 @@ use crate::store::error::StoreError;
 pub(super) struct ReadTransaction<'a> {
     pub(super) connection: &'a Connection,
     pub(super) clock: &'a Clock,
+    pub(super) incarnation: &'a Incarnation,
 }
 
 impl ReadTransaction<'_> {
