@@ -1,5 +1,6 @@
 //! What a flood of wrong passwords costs in memory. Alone in its process, because the process' memory is what is read.
 #![cfg(all(feature = "argon2", target_os = "linux"))]
+#![expect(clippy::unwrap_used, reason = "what a test stands on")]
 
 use std::thread;
 

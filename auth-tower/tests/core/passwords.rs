@@ -1,5 +1,7 @@
 //! Password checks: bounded in number, and the same for users that do not exist.
 #![cfg(feature = "argon2")]
+#![expect(clippy::unwrap_used, reason = "what a test stands on")]
+#![expect(clippy::disallowed_methods, reason = "a test measures how long an answer took")]
 
 use std::future::poll_fn;
 use std::pin::pin;

@@ -732,7 +732,7 @@ async fn assert_one_store(what: &str, stores: [&SqliteStore; 2], number: u64) {
         let cursor = end_of_feed(there, Cursor::start()).await.1;
         here.end(id, EndReason::SignedOut).await.unwrap();
         let page = timeout(PATIENCE, there.revocations_since(cursor, PATIENCE)).await;
-        let entries = page.expect("woken").unwrap().entries;
+        let entries = page.unwrap().unwrap().entries;
         assert_eq!(
             entries.first().map(|entry| entry.what),
             Some(Revoked::Session(id)),

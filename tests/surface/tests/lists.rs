@@ -1,5 +1,7 @@
 //! What counts as a foreign type in a signature, on documents of the form that rustdoc makes.
 
+#![expect(clippy::unwrap_used, reason = "what a test stands on")]
+
 use serde_json::{Value, json};
 use surface::{allowed, mentions};
 

@@ -284,7 +284,7 @@ fn refusal(fault: Fault) -> StoreError {
         }
         Fault::Denied => "the server asks for another user or password; put them into the address",
         Fault::Forbidden => {
-            "the user lacks rights; it needs ~prefix* +@scripting +@read +@write +time +wait +info, for another database than 0 also +select, on a cluster also +cluster|slots +ping"
+            "the user lacks rights; it needs ~prefix* +@scripting +@read +@write +time +wait +info +select (the last only for another database than 0), on a cluster also +cluster|slots +ping"
         }
         Fault::Loading => "the server is still loading its data; come again later",
         Fault::ReadOnly => "the server is a replica; give the address of its primary",
