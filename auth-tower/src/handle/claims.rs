@@ -10,7 +10,7 @@ use crate::wire::denial::{Denial, DenialCode, Renderer};
 
 /// The claims of an access token that was verified for this request, with its session found live.
 ///
-/// Dereferences to the application's own claims; the registered ones are behind [`token`](Self::token). Cheap to clone.
+/// Dereferences to the application's own claims; the registered ones are behind [`token`](Self::registered). Cheap to clone.
 pub struct Claims<C> {
     app: Arc<C>,
     token: Arc<VerifiedToken>,

@@ -5,7 +5,7 @@ use std::{fmt, io};
 
 use crate::jose::algorithm::{Algorithm, UnknownAlgorithm};
 
-/// Why a key or a [`KeyRing`](super::KeyRing) could not be made.
+/// Why a key or a [`KeyRing`](crate::KeyRing) could not be made.
 ///
 /// Each is a fault of configuration, to be put right before the service starts. None carries key material.
 #[derive(Debug, thiserror::Error)]

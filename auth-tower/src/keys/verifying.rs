@@ -32,7 +32,7 @@ struct Verifying {
 }
 
 impl VerifyingKey {
-    /// A shared secret; see [`SigningKey::hmac`].
+    /// A shared secret; see [`SigningKey::hmac`](super::signing::SigningKey::hmac).
     ///
     /// # Errors
     /// [`KeyError`] if the id, the secret's length or the algorithm does not fit.

@@ -15,7 +15,7 @@ tokio::task_local! {
 ///
 /// For stores: the [`store_deadline`](crate::AuthorityBuilder::store_deadline) of the `Auth` that calls. Timeouts of a driver
 /// should follow from this number, so that the one that people set is the one that holds. `wait` of
-/// [`revocations_since`](crate::store::SessionStore::revocations_since) comes on top. A task that the store spawns does not
+/// [`revocations_since`](crate::store::RevocationFeed::revocations_since) comes on top. A task that the store spawns does not
 /// see the number; the store hands it on.
 pub fn deadline() -> Option<Duration> {
     DEADLINE.try_with(|deadline| *deadline).ok()

@@ -11,7 +11,7 @@ use crate::wire::grpc;
 /// The body of a request to a ready route.
 #[expect(clippy::exhaustive_enums, reason = "shells build it")]
 pub enum RequestBody {
-    /// All of it, at most [`Endpoint::body_limit`] bytes.
+    /// All of it, at most [`Endpoint::body_limit`](crate::adapter::Endpoint::body_limit) bytes.
     Complete(Bytes),
     /// There was more.
     TooLarge,

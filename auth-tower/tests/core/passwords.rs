@@ -3,9 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "what a test stands on")]
 #![expect(clippy::disallowed_methods, reason = "a test measures how long an answer took")]
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -94,9 +95,21 @@ const NOT_CHECKED: [(&str, &str); 13] = [
     ),
 ];
 
-/// Keeps each event as its fields were written.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
+thread_local! {
+    static HEARD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps each event of a thread as its fields were written. One subscriber hears all threads of this process: with one per
+/// test, whether a line is heard would depend on which test comes across it first.
+struct Log;
+
+impl Log {
+    fn start() {
+        static LISTENING: Once = Once::new();
+        LISTENING.call_once(|| tracing::subscriber::set_global_default(Self).unwrap());
+        HEARD.take();
+    }
+}
 
 impl tracing::Subscriber for Log {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
@@ -120,7 +133,7 @@ impl tracing::Subscriber for Log {
         }
         let mut fields = Fields(event.metadata().level().to_string());
         event.record(&mut fields);
-        self.0.lock().unwrap().push(fields.0);
+        HEARD.with_borrow_mut(|heard| heard.push(fields.0));
     }
 
     fn enter(&self, _: &tracing::span::Id) {}
@@ -130,14 +143,13 @@ impl tracing::Subscriber for Log {
 
 #[tokio::test]
 async fn s12_a_hash_that_is_not_checked_is_a_wrong_password_and_one_warning_of_its_kind() {
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    Log::start();
     let passwords = Passwords::with_limits(2, 8);
     for (stored, kind) in NOT_CHECKED {
         for password in ["wonderland", "", "!", "x"] {
             let verified = passwords.verify(&Password::from(password), Some(stored)).await;
             assert!(matches!(verified, Ok(false)), "{stored:?} {verified:?}");
-            let heard = std::mem::take(&mut *log.0.lock().unwrap());
+            let heard = HEARD.take();
             assert_eq!(heard.len(), 1, "{stored:?} {heard:?}");
             assert!(
                 heard[0].starts_with("WARN") && heard[0].contains(kind),
@@ -148,7 +160,7 @@ async fn s12_a_hash_that_is_not_checked_is_a_wrong_password_and_one_warning_of_i
     }
     passwords.verify(&Password::from("wonderland"), None).await.unwrap();
     assert!(
-        log.0.lock().unwrap().is_empty(),
+        HEARD.with_borrow(Vec::is_empty),
         "an unknown user is nothing to warn of"
     );
 }
