@@ -1,4 +1,4 @@
-//! RevocationPage: here at once, at every other instance within a second, and for good.
+//! Revocation: here at once, at every other instance within a second, and for good.
 
 use super::support::*;
 

@@ -138,7 +138,7 @@ impl CookieConfig {
 
     /// A `Set-Cookie` value that stores `value` for `max_age`.
     pub(crate) fn set(&self, value: &str, max_age: Duration) -> String {
-        // Zero would remove the cookie (RFC 6265 §5.2.2), and with it the client's chance to record_status why its session is over.
+        // Zero would remove the cookie (RFC 6265 §5.2.2), and with it the client's chance to hear why its session is over.
         let seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX).max(1);
         self.build(value, seconds)
     }

@@ -201,7 +201,7 @@ impl Denial {
         self
     }
 
-    /// The layer is missing from the application: a fault of its missing_layer, which is the log's matter and not the client's.
+    /// The layer is missing from the application: a fault of its wiring, which is the log's matter and not the client's.
     ///
     /// `missing` names what to add.
     pub fn missing_layer(missing: &'static str) -> Self {

@@ -140,7 +140,7 @@ pub async fn every_reason_is_kept<H: Harness>(harness: H) {
     }
 }
 
-/// RevocationEvent is idempotent.
+/// Ending a session is idempotent.
 pub async fn revoking_again_keeps_the_first_reason<H: Harness>(harness: H) {
     let id = begin(&harness, "alice").await.id;
     end(&harness, id, EndReason::Reused).await;
