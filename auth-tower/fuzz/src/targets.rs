@@ -1,6 +1,7 @@
 //! One function for each kind of bytes that strangers send or that files hold, through the public API alone.
 //!
-//! None may panic, and each says what must hold besides.
+//! None may panic, and each says what must hold besides. What stands in `expect` is the scene, which no input reaches, or the
+//! finding itself: a fuzz target tells of one by a panic.
 
 use std::io::Write as _;
 use std::net::IpAddr;

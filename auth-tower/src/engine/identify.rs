@@ -50,12 +50,17 @@ impl Engine {
             // There is no store to ask. Until the log was read for the first time, a service does not know what it has missed.
             Role::Resource => {
                 self.revocations.first_read(defaults::FIRST_READ).await;
-                match self.revocations.check(token, self.now()) {
+                let now = self.now();
+                match self.revocations.check(token, now) {
                     Liveness::Live => return self.admit(token),
                     Liveness::Revoked => SessionStatus::Revoked,
-                    Liveness::Unclear if self.revocations.was_issued_since(token) => return self.admit(token),
-                    Liveness::Unclear => SessionStatus::Revoked,
-                    Liveness::Stale => SessionStatus::Unreachable,
+                    Liveness::Unclear if !self.revocations.was_issued_since(token) => SessionStatus::Revoked,
+                    Liveness::Unclear if self.revocations.is_fresh(now) => return self.admit(token),
+                    // A later token of a subject whose sessions were ended is one like any other, and so is its outage.
+                    Liveness::Unclear | Liveness::Stale => match on_outage {
+                        OnOutage::Accept => return self.admit(token),
+                        OnOutage::Refuse => return Identity::Refused(self.unavailable()),
+                    },
                 }
             }
         };
